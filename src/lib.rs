@@ -1,1 +1,7 @@
-//! Writ.
+//! Writ: a short-lived credential broker.
+
+pub mod domain;
+pub mod error;
+pub mod ledger;
+pub mod seams;
+pub mod store;

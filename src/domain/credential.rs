@@ -1,0 +1,67 @@
+//! What was handed out, as it is recorded: always with its task's lineage, its parent, its expiry
+//! and how soon "revoked" is true where it counts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::grant::{SecretPath, TokenGrant};
+use crate::domain::ids::{CredentialId, LineageId, SessionId};
+use crate::domain::name::GrantName;
+use crate::domain::time::Timestamp;
+
+/// A credential's row. Appended once, never updated: what ends it is its lineage, session, task, a
+/// bar, or time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialRecord {
+    pub id: CredentialId,
+    pub lineage: LineageId,
+    pub session: SessionId,
+    pub parent: Option<CredentialId>,
+    pub kind: CredentialKind,
+    pub recall: RecallClass,
+    pub issued_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// What kind of credential, and what it is good for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum CredentialKind {
+    AccessToken(TokenGrant),
+    SecretLease(SecretLease),
+}
+
+/// Which version of which secret was read, under which grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretLease {
+    pub grant: GrantName,
+    pub path: SecretPath,
+    pub version: u32,
+}
+
+/// How soon a revocation is true where the credential is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecallClass {
+    /// Asked at use: every audience is registered as verifying by introspection.
+    Online,
+    /// Verified offline: only its expiry ends it.
+    Expiry,
+    /// Already read: it has to be rotated.
+    None,
+}
+
+impl CredentialKind {
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::AccessToken(_) => "access_token",
+            Self::SecretLease(_) => "secret_lease",
+        }
+    }
+
+    pub const fn grant(&self) -> &GrantName {
+        match self {
+            Self::AccessToken(token) => &token.name,
+            Self::SecretLease(lease) => &lease.grant,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What the broker talks about: ids, identities, tasks, lineages, grants, context records and the
+//! arithmetic of lifetimes. Types only, no I/O; a value that exists here is well-formed.
+
+pub mod context;
+pub mod credential;
+pub mod grant;
+pub mod identity;
+pub mod ids;
+pub mod key;
+pub mod lineage;
+pub mod name;
+pub mod position;
+pub mod profile;
+pub mod secret;
+pub mod session;
+pub mod task;
+pub mod time;
+pub mod validity;

@@ -1,0 +1,189 @@
+//! Names that people write in configuration, and the external names of tasks and instances.
+//!
+//! ASCII only and one spelling each: two names that look alike are equal or refused, never folded.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text is not a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadName(Cow<'static, str>);
+
+macro_rules! text_type {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadName;
+
+            fn from_str(text: &str) -> Result<Self, BadName> {
+                let check: fn(&str) -> Result<(), BadName> = $check;
+                check(text)?;
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadName;
+
+            fn try_from(text: String) -> Result<Self, BadName> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0.into()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &self.0)
+            }
+        }
+    };
+}
+
+text_type!(
+    /// The name of a task profile.
+    ProfileName,
+    plain_name
+);
+text_type!(
+    /// The name of a grant inside a profile.
+    GrantName,
+    plain_name
+);
+text_type!(
+    /// The name of a configured source: it leads the name of every task that the source opens, so
+    /// that two issuers with the same run ids never meet.
+    SourceName,
+    plain_name
+);
+text_type!(
+    /// The name of a registered resource server.
+    ServerName,
+    plain_name
+);
+text_type!(
+    /// One instance at work in a task: a job's check run, a pod, an agent.
+    InstanceName,
+    segment
+);
+text_type!(
+    /// The external name of a task: its source, then the segments that its profile's template
+    /// gives, for example `github/812345/99001/1`.
+    TaskName,
+    task_name
+);
+
+impl TaskName {
+    /// The name of a task of `source`.
+    pub fn new(source: &SourceName, segments: &str) -> Result<Self, BadName> {
+        format!("{source}/{segments}").parse()
+    }
+}
+
+fn plain_name(text: &str) -> Result<(), BadName> {
+    let starts = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let plain = text
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'));
+    if starts && plain && text.len() <= MAX_NAME {
+        return Ok(());
+    }
+    Err(BadName(
+        "a name has 1 to 63 characters of a-z 0-9 . _ - and starts with a letter or digit".into(),
+    ))
+}
+
+fn segment(text: &str) -> Result<(), BadName> {
+    let plain = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    let dots = text.bytes().all(|b| b == b'.');
+    if plain && !dots && text.len() <= MAX_SEGMENT {
+        return Ok(());
+    }
+    Err(BadName(
+        "a segment has 1 to 128 characters of A-Z a-z 0-9 . _ - and is not only dots".into(),
+    ))
+}
+
+fn task_name(text: &str) -> Result<(), BadName> {
+    let mut segments = text.split('/');
+    plain_name(segments.next().unwrap_or(""))?;
+    let mut more = 0;
+    for part in segments {
+        segment(part)?;
+        more += 1;
+    }
+    if (1..=MAX_SEGMENTS).contains(&more) {
+        return Ok(());
+    }
+    Err(BadName(
+        "a task is named by its source and 1 to 8 segments".into(),
+    ))
+}
+
+const MAX_NAME: usize = 63;
+const MAX_SEGMENT: usize = 128;
+const MAX_SEGMENTS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_look_alike_are_refused() {
+        for bad in [
+            "Deploy",
+            "deploy ",
+            "dеploy",
+            "",
+            "-deploy",
+            "a/b",
+            "deploy\u{200b}",
+            &"a".repeat(64),
+        ] {
+            assert!(bad.parse::<ProfileName>().is_err(), "{bad:?} was taken");
+        }
+        assert!("deploy.prod_2".parse::<ProfileName>().is_ok());
+    }
+
+    #[test]
+    fn a_task_name_cannot_walk_out_of_its_source() {
+        for bad in [
+            "github",
+            "github/",
+            "github/../x",
+            "github//1",
+            "github/1 ",
+            "/1",
+            "github/a%2fb",
+        ] {
+            assert!(bad.parse::<TaskName>().is_err(), "{bad:?} was taken");
+        }
+        assert!("github/812345/99001/1".parse::<TaskName>().is_ok());
+    }
+}

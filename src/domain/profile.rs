@@ -1,0 +1,273 @@
+//! A task profile: which evidence opens which task, what the task is bound to, what it may be
+//! granted, and for how long. A profile that exists here has passed the lint of `config`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::domain::context::RecordKind;
+use crate::domain::grant::{Audience, Grant, Grants, Scope};
+use crate::domain::name::{GrantName, ProfileName, SourceName};
+
+/// The claims of verified evidence, by name; only text, numbers and booleans, each as text.
+pub type Claims = BTreeMap<String, String>;
+
+/// A task profile.
+#[derive(Debug, Clone)]
+pub struct TaskProfile {
+    pub name: ProfileName,
+    /// The issuer, by its configured name.
+    pub source: SourceName,
+    /// Claims that evidence must carry, each with the values it may have.
+    pub matches: BTreeMap<String, BTreeSet<String>>,
+    /// The task's external name below its source.
+    pub task: Template,
+    /// What tells one instance of the task from another.
+    pub instance: Template,
+    pub bindings: Vec<BindingRule>,
+    pub grants: BTreeMap<GrantName, GrantRule>,
+    pub lifetimes: Lifetimes,
+    pub renewal: RenewalMode,
+    pub sender: SenderMode,
+    /// How often one piece of keyless evidence may be shown.
+    pub evidence_uses: u32,
+    pub allow: BTreeSet<Allowance>,
+}
+
+/// The ceilings of a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// From the task's opening; absolute.
+    pub deadline: Duration,
+    pub token: Duration,
+    pub lease: Duration,
+    /// How long a session may go without renewal.
+    pub session: Duration,
+}
+
+/// How a lineage is tied to one kind of record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BindingRule {
+    pub record: RecordKind,
+    /// Fields that must have one of these values at every decision.
+    pub require: BTreeMap<String, BTreeSet<String>>,
+    /// Fields that must stay what they were when the lineage opened.
+    pub pin: BTreeSet<String>,
+    /// How old a fact may be that a decision rests on.
+    pub max_age: Duration,
+    /// The ways of observing that count for this binding.
+    pub via: BTreeSet<Via>,
+}
+
+/// How a fact came to be known.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Via {
+    /// A fresh ID token of the same job says that the job lives.
+    IssuerProof,
+    /// The source was asked.
+    Pull,
+}
+
+/// A grant as configured; its secret patterns may hold `{claim}` placeholders.
+#[derive(Debug, Clone)]
+pub struct GrantRule {
+    pub audiences: BTreeSet<Audience>,
+    pub scopes: BTreeSet<Scope>,
+    pub secrets: Vec<Template>,
+    pub uses: Option<u32>,
+}
+
+/// What a renewal by handle has to show besides the session key's proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RenewalMode {
+    Handle,
+    FreshEvidence,
+}
+
+/// Whether a caller has to show a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SenderMode {
+    Optional,
+    Required,
+}
+
+/// Risky circumstances that a profile has to name before they are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Allowance {
+    SelfHosted,
+    PullRequest,
+}
+
+/// Text with `{claim}` placeholders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(Vec<Piece>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Claim(String),
+}
+
+/// Why a template cannot be read or filled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadTemplate {
+    #[error("a placeholder is a claim's name in braces, as in {{run_id}}")]
+    Syntax,
+    #[error("the evidence has no claim `{0}`")]
+    MissingClaim(String),
+    #[error("the claim `{0}` has a value that cannot stand in a name")]
+    UnfitClaim(String),
+    #[error("{0}")]
+    Result(String),
+}
+
+impl TaskProfile {
+    /// Whether this evidence is of the kind that the profile takes; else the first claim that fails.
+    pub fn takes(&self, claims: &Claims) -> Result<(), &str> {
+        for (name, values) in &self.matches {
+            let fits = claims.get(name).is_some_and(|value| values.contains(value));
+            if !fits {
+                return Err(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// The grants with their placeholders filled from the evidence.
+    pub fn grants_for(&self, claims: &Claims) -> Result<Grants, BadTemplate> {
+        let mut grants = BTreeMap::new();
+        for (name, rule) in &self.grants {
+            let mut secrets = BTreeSet::new();
+            for template in &rule.secrets {
+                let pattern = template.fill(claims)?;
+                secrets.insert(
+                    pattern
+                        .parse()
+                        .map_err(|e| BadTemplate::Result(format!("{e}")))?,
+                );
+            }
+            let grant = Grant {
+                audiences: rule.audiences.clone(),
+                scopes: rule.scopes.clone(),
+                secrets,
+                uses: rule.uses,
+            };
+            grants.insert(name.clone(), grant);
+        }
+        Ok(Grants::new(grants))
+    }
+
+    /// The rule for one kind of record.
+    pub fn binding(&self, kind: RecordKind) -> Option<&BindingRule> {
+        self.bindings.iter().find(|rule| rule.record == kind)
+    }
+}
+
+impl Template {
+    /// The claims that the template needs.
+    pub fn claims(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Claim(name) => Some(name.as_str()),
+            Piece::Text(_) => None,
+        })
+    }
+
+    /// The text with each placeholder replaced by a claim's value. A value is taken only if it can
+    /// be one segment, so that no claim can move a name to another place.
+    pub fn fill(&self, claims: &Claims) -> Result<String, BadTemplate> {
+        let mut out = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => out.push_str(text),
+                Piece::Claim(name) => {
+                    let value = claims
+                        .get(name)
+                        .ok_or_else(|| BadTemplate::MissingClaim(name.clone()))?;
+                    if !is_segment(value) {
+                        return Err(BadTemplate::UnfitClaim(name.clone()));
+                    }
+                    out.push_str(value);
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+impl FromStr for Template {
+    type Err = BadTemplate;
+
+    fn from_str(text: &str) -> Result<Self, BadTemplate> {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, after) = after.split_once('}').ok_or(BadTemplate::Syntax)?;
+            let plain =
+                !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if !plain || before.contains('}') {
+                return Err(BadTemplate::Syntax);
+            }
+            if !before.is_empty() {
+                pieces.push(Piece::Text(before.to_owned()));
+            }
+            pieces.push(Piece::Claim(name.to_owned()));
+            rest = after;
+        }
+        if rest.contains('}') {
+            return Err(BadTemplate::Syntax);
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Text(rest.to_owned()));
+        }
+        Ok(Self(pieces))
+    }
+}
+
+fn is_segment(value: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=128).contains(&value.len())
+        && value.bytes().all(plain)
+        && !value.bytes().all(|b| b == b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(pairs: &[(&str, &str)]) -> Claims {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_claim_cannot_move_a_name_to_another_place() {
+        let template: Template = "ci/{repository_id}/*".parse().unwrap();
+        assert_eq!(
+            template
+                .fill(&claims(&[("repository_id", "812345")]))
+                .unwrap(),
+            "ci/812345/*"
+        );
+        for value in ["../prod", "1/2", "", "..", "*", "a b"] {
+            let refused = template.fill(&claims(&[("repository_id", value)]));
+            assert_eq!(
+                refused,
+                Err(BadTemplate::UnfitClaim("repository_id".to_owned())),
+                "{value:?}"
+            );
+        }
+        assert!(template.fill(&claims(&[])).is_err());
+    }
+
+    #[test]
+    fn broken_braces_are_refused() {
+        for bad in ["{", "}", "{}", "a{b", "a}b", "{a b}", "{{a}}"] {
+            assert!(bad.parse::<Template>().is_err(), "{bad:?} was taken");
+        }
+    }
+}

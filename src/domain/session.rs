@@ -1,0 +1,72 @@
+//! A session: one key, or none, at work in a lineage. Two steps of one job are two sessions.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::{LineageId, SessionId};
+use crate::domain::key::{Digest, Thumbprint};
+use crate::domain::task::{AlreadyOver, End, Epoch};
+use crate::domain::time::Timestamp;
+
+/// A session as it is kept. Its renewal handle is derived from its id and has no column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    pub id: SessionId,
+    pub lineage: LineageId,
+    /// The session key; a session without one has no handle and renews by fresh evidence.
+    pub key: Option<Thumbprint>,
+    pub state: SessionState,
+    pub epoch: Epoch,
+    pub opened_at: Timestamp,
+    /// The task's deadline: until then a tombstone over this session is remembered.
+    pub deadline: Timestamp,
+    /// Until when the session can be renewed.
+    pub expires_at: Timestamp,
+    /// The newest evidence that the session was opened or renewed with.
+    pub evidence: EvidenceMark,
+}
+
+/// What is remembered of a piece of evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceMark {
+    pub digest: Digest,
+    pub issued_at: Timestamp,
+    /// When the credential issued for it ends: shown again, it gives nothing that ends later.
+    pub granted_until: Timestamp,
+}
+
+/// Where a session stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum SessionState {
+    Live,
+    Ended(End),
+}
+
+impl Session {
+    pub const fn is_live(&self) -> bool {
+        matches!(self.state, SessionState::Live)
+    }
+
+    /// The session after a renewal: the same key and lineage, a later end, newer evidence.
+    #[must_use]
+    pub fn renewed(self, expires_at: Timestamp, evidence: EvidenceMark) -> Self {
+        Self {
+            expires_at,
+            evidence,
+            epoch: self.epoch.next(),
+            ..self
+        }
+    }
+
+    /// Ends the session for good.
+    pub fn end(self, end: End) -> Result<Self, AlreadyOver> {
+        match self.state {
+            SessionState::Live => Ok(Self {
+                state: SessionState::Ended(end),
+                epoch: self.epoch.next(),
+                ..self
+            }),
+            SessionState::Ended(_) => Err(AlreadyOver),
+        }
+    }
+}

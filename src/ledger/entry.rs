@@ -1,0 +1,280 @@
+//! The entry of a change: what happened, for the audit log (`leaf`) and for followers (`touches`).
+//! Leaf bytes are frozen per format once written; touches are a feed and may change each release.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::context::RecordKey;
+use crate::domain::grant::SecretPath;
+use crate::domain::identity::{Identity, SpiffeId};
+use crate::domain::ids::{ChangeId, CredentialId, LineageId, Realm, SessionId, TaskId};
+use crate::domain::key::Digest;
+use crate::domain::lineage::LineageState;
+use crate::domain::name::TaskName;
+use crate::domain::profile::Via;
+use crate::domain::session::SessionState;
+use crate::domain::task::{Epoch, TaskState};
+use crate::domain::time::Timestamp;
+use crate::error::Code;
+use crate::ledger::bar::BarKey;
+use crate::ledger::change::{Change, Expectation, Write};
+
+/// The format of leaves that this release writes.
+pub const FORMAT: u16 = 1;
+
+/// One per change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub at: Timestamp,
+    pub subject: Subject,
+    pub event: Event,
+}
+
+/// Whom an entry is about, as far as known.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Subject {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub task: Option<TaskId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub task_name: Option<TaskName>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lineage: Option<LineageId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub session: Option<SessionId>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub workload: Option<SpiffeId>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    Issued(Justification),
+    Renewed(Justification),
+    SecretRead(Justification),
+    Denied(Refused),
+    /// Nothing was known to be false, and nothing was issued.
+    Undetermined(Refused),
+    TaskClosed {
+        by: String,
+        reason: Option<String>,
+    },
+    TaskRevoked {
+        by: String,
+        reason: Option<String>,
+    },
+    SessionRevoked {
+        by: String,
+    },
+    CredentialRevoked {
+        credential: CredentialId,
+        by: String,
+    },
+    BarSet {
+        key: BarKey,
+        by: String,
+        reason: Option<String>,
+    },
+    /// A source was read, and what justified the task or lineage is over.
+    ContextEnded {
+        record: RecordKey,
+        field: String,
+        value: String,
+    },
+    SecretStored {
+        path: SecretPath,
+        version: u32,
+        by: String,
+    },
+    SecretDeleted {
+        path: SecretPath,
+        by: String,
+    },
+    KeyMoved {
+        id: String,
+        purpose: String,
+        state: String,
+        by: String,
+    },
+}
+
+/// Why something was given: who, on which evidence, by which policies, on which facts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Justification {
+    pub identity: Identity,
+    pub evidence: Option<Digest>,
+    pub policies: Vec<String>,
+    pub policy_set: Digest,
+    pub facts: Vec<FactMark>,
+}
+
+/// Why something was refused. Everything here is for the operator; the caller gets the code, the
+/// field and the id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    pub verb: String,
+    pub code: Code,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub required: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub observed: Option<String>,
+    pub public: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub internal: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub identity: Option<Identity>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub evidence: Option<Digest>,
+    pub policies: Vec<String>,
+    pub facts: Vec<FactMark>,
+    /// Whether the refusal ended the lineage in the same transaction.
+    pub ended_lineage: bool,
+}
+
+/// A fact that a decision rested on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FactMark {
+    pub record: RecordKey,
+    pub via: Via,
+    pub observed_at: Timestamp,
+    /// The record's fields; empty when the source answered that there is no such record.
+    pub fields: BTreeMap<String, String>,
+    pub present: bool,
+}
+
+/// What a follower has to know of a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Touch {
+    pub aggregate: Aggregate,
+    pub epoch: Epoch,
+    pub life: Life,
+    /// Until when a tombstone must be remembered.
+    pub until: Timestamp,
+}
+
+/// What moved.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "of", content = "id", rename_all = "snake_case")]
+pub enum Aggregate {
+    Task(TaskId),
+    Lineage(LineageId),
+    Session(SessionId),
+    Bar(BarKey),
+}
+
+/// Alive, or over for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Life {
+    Live,
+    Over,
+}
+
+/// The leaf of format 1, as it is read back for replay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaf {
+    pub format: u16,
+    pub change: ChangeId,
+    pub realm: Realm,
+    pub at: Timestamp,
+    pub subject: Subject,
+    pub event: Event,
+    pub expects: Vec<Expectation>,
+    pub writes: Vec<Write>,
+}
+
+#[derive(Serialize)]
+struct LeafRef<'a> {
+    format: u16,
+    change: ChangeId,
+    realm: Realm,
+    at: Timestamp,
+    subject: &'a Subject,
+    event: &'a Event,
+    expects: &'a [Expectation],
+    writes: &'a [Write],
+}
+
+impl Change {
+    /// The bytes that enter the audit tree. They hold no secret: sealed and wrapped bytes stay in
+    /// their rows.
+    pub fn leaf(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(&LeafRef {
+            format: FORMAT,
+            change: self.id,
+            realm: self.realm,
+            at: self.entry.at,
+            subject: &self.entry.subject,
+            event: &self.entry.event,
+            expects: &self.expects,
+            writes: &self.writes,
+        })
+    }
+
+    /// What followers are told.
+    pub fn touches(&self) -> Vec<Touch> {
+        self.writes.iter().filter_map(touch).collect()
+    }
+}
+
+impl Event {
+    /// The event's name in rows, logs and metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Issued(_) => "issued",
+            Self::Renewed(_) => "renewed",
+            Self::SecretRead(_) => "secret_read",
+            Self::Denied(_) => "denied",
+            Self::Undetermined(_) => "undetermined",
+            Self::TaskClosed { .. } => "task_closed",
+            Self::TaskRevoked { .. } => "task_revoked",
+            Self::SessionRevoked { .. } => "session_revoked",
+            Self::CredentialRevoked { .. } => "credential_revoked",
+            Self::BarSet { .. } => "bar_set",
+            Self::ContextEnded { .. } => "context_ended",
+            Self::SecretStored { .. } => "secret_stored",
+            Self::SecretDeleted { .. } => "secret_deleted",
+            Self::KeyMoved { .. } => "key_moved",
+        }
+    }
+}
+
+fn touch(write: &Write) -> Option<Touch> {
+    let life = |live: bool| if live { Life::Live } else { Life::Over };
+    match write {
+        Write::Task(task) => Some(Touch {
+            aggregate: Aggregate::Task(task.id),
+            epoch: task.epoch,
+            life: life(matches!(task.state, TaskState::Open)),
+            until: task.deadline,
+        }),
+        Write::Lineage(lineage) => Some(Touch {
+            aggregate: Aggregate::Lineage(lineage.id),
+            epoch: lineage.epoch,
+            life: life(matches!(lineage.state, LineageState::Active)),
+            until: lineage.deadline,
+        }),
+        Write::Session(session) => Some(Touch {
+            aggregate: Aggregate::Session(session.id),
+            epoch: session.epoch,
+            life: life(matches!(session.state, SessionState::Live)),
+            until: session.deadline,
+        }),
+        Write::Bar(bar) => Some(Touch {
+            aggregate: Aggregate::Bar(bar.key.clone()),
+            epoch: Epoch::FIRST,
+            life: Life::Over,
+            until: bar.until,
+        }),
+        Write::Credential(_)
+        | Write::Once(_)
+        | Write::Spend { .. }
+        | Write::Source(_)
+        | Write::Secret(_)
+        | Write::SecretDeleted { .. }
+        | Write::Key(_) => None,
+    }
+}
