@@ -7,11 +7,12 @@
 //! - a key serves one [`Purpose`], and a wrapped row is bound to its purpose and id;
 //! - a withdrawn key does nothing: it signs nothing, verifies nothing, is published nowhere.
 //!
-//! All cryptography is `ring`.
+//! All cryptography is `ring`; [`jose::install`] puts it under `jsonwebtoken` as well.
 
 mod aead;
 mod entropy;
 mod error;
+pub mod jose;
 mod kek;
 mod kek_file;
 mod purpose;
