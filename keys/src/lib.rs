@@ -1,7 +1,8 @@
 //! Key custody for Writ: the only crate that sees private key bytes.
 //!
 //! Keys are rows ([`KeyRow`]) wrapped by one [`KeyEncryptionKey`]; the store keeps the rows and can
-//! read none of them. What must stay true:
+//! read none of them. [`Keyring::open`] turns rows into something that signs, verifies, authenticates
+//! and seals. What must stay true:
 //!
 //! - no function returns private bytes, and no `Debug`, `Display` or error shows them;
 //! - a key serves one [`Purpose`], and a wrapped row is bound to its purpose and id;
@@ -10,13 +11,19 @@
 //! All cryptography is `ring`; [`jose::install`] puts it under `jsonwebtoken` as well.
 
 mod aead;
+mod checkpoint;
 mod entropy;
 mod error;
+mod family;
 pub mod jose;
 mod kek;
 mod kek_file;
+mod keyring;
+mod mac;
 mod purpose;
 mod row;
+mod seal;
+mod tokens;
 
 #[cfg(test)]
 mod fixtures;
@@ -24,5 +31,7 @@ mod fixtures;
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::CustodyError;
 pub use kek::{CheckValue, KeyEncryptionKey};
+pub use keyring::Keyring;
 pub use purpose::{IllegalTransition, KeyState, Purpose, UnknownWord};
 pub use row::{InvalidKeyId, KeyId, KeyRow, generate};
+pub use seal::{SECRET_MAX_BYTES, Sealed};
