@@ -1,0 +1,86 @@
+//! The client side of TLS: explicit trust, one cryptographic library, no memory between connections.
+
+use std::{path::Path, sync::Arc};
+
+use rustls::{
+    ClientConfig, RootCertStore, client::Resumption, crypto::ring, time_provider::TimeProvider,
+};
+use rustls_pki_types::{CertificateDer, UnixTime, pem::PemObject as _};
+
+use super::{OutboundSettings, SetupError, Trust};
+use crate::seams::Clock;
+
+/// A TLS configuration that believes in what `trust` names, and in nobody without it.
+pub(super) fn client_config(
+    settings: &OutboundSettings,
+    trust: Option<&Trust>,
+    clock: &Arc<dyn Clock>,
+) -> Result<ClientConfig, SetupError> {
+    let roots = match trust {
+        None => RootCertStore::empty(),
+        Some(Trust::Platform) => platform(&settings.platform_roots)?,
+        Some(Trust::PlatformAnd(pem)) => add(platform(&settings.platform_roots)?, pem)?,
+        Some(Trust::Only(pem)) => add(RootCertStore::empty(), pem)?,
+    };
+    let provider = Arc::new(ring::default_provider());
+    let time = Arc::new(CertificateTime(Arc::clone(clock)));
+    let mut config = ClientConfig::builder_with_details(provider, time)
+        .with_safe_default_protocol_versions()
+        .map_err(SetupError::Tls)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // A resumed session skips the certificate check, and with it a change of trust.
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// The time that certificates are judged by.
+pub(crate) struct CertificateTime(pub(crate) Arc<dyn Clock>);
+
+impl TimeProvider for CertificateTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        let micros = u64::try_from(self.0.now().micros()).ok()?;
+        Some(UnixTime::since_unix_epoch(
+            std::time::Duration::from_micros(micros),
+        ))
+    }
+}
+
+impl std::fmt::Debug for CertificateTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CertificateTime")
+    }
+}
+
+fn platform(path: &Path) -> Result<RootCertStore, SetupError> {
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|source| SetupError::Roots {
+            path: path.to_owned(),
+            source,
+        })?;
+    let mut roots = RootCertStore::empty();
+    // Platform bundles carry certificates that the verifier has no use for; those may be left out.
+    let (usable, _) = roots.add_parsable_certificates(certificates);
+    if usable == 0 {
+        return Err(SetupError::NoRoots {
+            path: path.to_owned(),
+        });
+    }
+    Ok(roots)
+}
+
+fn add(mut roots: RootCertStore, pem: &[u8]) -> Result<RootCertStore, SetupError> {
+    let before = roots.len();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots
+            .add(certificate.map_err(|_| SetupError::ExtraRoot)?)
+            .map_err(SetupError::Tls)?;
+    }
+    if roots.len() == before {
+        Err(SetupError::ExtraRoot)
+    } else {
+        Ok(roots)
+    }
+}

@@ -1,0 +1,9 @@
+//! HTTP: how connections are taken, bounded and ended.
+
+mod activity;
+mod connection;
+mod guard;
+pub mod peer;
+pub mod serve;
+pub mod tls;
+mod wire;

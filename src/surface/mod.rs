@@ -1,0 +1,4 @@
+//! Where others reach Writ: decode, one call, encode. Nothing is decided here.
+
+pub mod http;
+pub mod socket;
