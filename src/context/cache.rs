@@ -1,0 +1,347 @@
+//! The newest fact of each record, the hint that expired it, and the gate that lets one caller read
+//! while the others wait for its answer.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::time::Duration;
+
+use papaya::HashMap;
+use tokio::sync::Mutex;
+
+use crate::context::fact::Fact;
+use crate::context::{ContextSource, Reading, Unreadable};
+use crate::domain::context::{Locator, RecordKey};
+use crate::domain::profile::Via;
+use crate::domain::time::Timestamp;
+use crate::seams::Clock;
+
+/// The newest facts, bounded.
+pub struct FactCache {
+    slots: HashMap<RecordKey, Arc<Slot>>,
+    capacity: usize,
+    clock: Arc<dyn Clock>,
+}
+
+/// One record.
+struct Slot {
+    fact: SyncMutex<Option<Fact>>,
+    /// Facts observed before this are expired: a hint came then. Microseconds.
+    expired_at: AtomicI64,
+    gate: Mutex<()>,
+}
+
+impl FactCache {
+    pub fn new(capacity: usize, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            slots: HashMap::new(),
+            capacity,
+            clock,
+        }
+    }
+
+    /// The newest fact, if it is no older than `max_age` and no hint has come since.
+    pub fn fresh(&self, key: &RecordKey, max_age: Duration, now: Timestamp) -> Option<Fact> {
+        let slot = Arc::clone(self.slots.pin().get(key)?);
+        slot.fresh(max_age, now)
+    }
+
+    /// Takes what evidence proves, as of its issue, unless a newer fact or a later hint stands
+    /// against it.
+    pub fn take_proof(&self, fact: Fact) {
+        self.slot(&fact.key).offer(fact);
+    }
+
+    /// Expires whatever is known of a record: a hint came at `now`.
+    pub fn expire(&self, key: &RecordKey, now: Timestamp) {
+        self.slot(key)
+            .expired_at
+            .fetch_max(now.micros(), Ordering::SeqCst);
+    }
+
+    /// Reads a record at its source, unless another caller brings a fresh fact meanwhile. A thousand
+    /// callers cost one read.
+    pub async fn read(
+        &self,
+        source: &dyn ContextSource,
+        key: &RecordKey,
+        locate: &Locator,
+        max_age: Duration,
+    ) -> Result<Fact, Unreadable> {
+        let slot = self.slot(key);
+        let _turn = slot.gate.lock().await;
+        let now = self.clock.now();
+        if let Some(fact) = slot.fresh(max_age, now) {
+            return Ok(fact);
+        }
+        let Reading { record, version } = source.read(key, locate, now).await?;
+        let fact = Fact {
+            key: key.clone(),
+            record,
+            via: Via::Pull,
+            observed_at: now,
+            version,
+        };
+        slot.offer(fact);
+        // Not simply what was read: a terminal state or a newer version stands against it, and a
+        // hint that came during the read asks for another one.
+        slot.fresh(max_age, self.clock.now()).ok_or_else(|| {
+            Unreadable("the source's answer is older than what is known of the record".to_owned())
+        })
+    }
+
+    /// Forgets the facts that were observed longest ago where there are more than the capacity.
+    /// Recent hints are kept: evidence from before them must not pass for news.
+    pub fn forget(&self, now: Timestamp) {
+        let slots = self.slots.pin();
+        let excess = slots.len().saturating_sub(self.capacity);
+        if excess == 0 {
+            return;
+        }
+        let mut ages: Vec<(Timestamp, RecordKey)> = slots
+            .iter()
+            .filter(|(_, slot)| now.since(slot.expired()) > HINT_MEMORY)
+            .map(|(key, slot)| (slot.observed().unwrap_or(Timestamp::EPOCH), key.clone()))
+            .collect();
+        ages.sort_unstable();
+        for (_, key) in ages.into_iter().take(excess) {
+            slots.remove(&key);
+        }
+    }
+
+    fn slot(&self, key: &RecordKey) -> Arc<Slot> {
+        let slots = self.slots.pin();
+        Arc::clone(slots.get_or_insert_with(key.clone(), || Arc::new(Slot::empty())))
+    }
+}
+
+impl Slot {
+    const fn empty() -> Self {
+        Self {
+            fact: SyncMutex::new(None),
+            expired_at: AtomicI64::new(i64::MIN),
+            gate: Mutex::const_new(()),
+        }
+    }
+
+    fn expired(&self) -> Timestamp {
+        Timestamp::from_micros(self.expired_at.load(Ordering::SeqCst))
+    }
+
+    fn observed(&self) -> Option<Timestamp> {
+        self.fact
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map(|fact| fact.observed_at)
+    }
+
+    fn fresh(&self, max_age: Duration, now: Timestamp) -> Option<Fact> {
+        let fact = self
+            .fact
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()?;
+        let terminal = fact
+            .record
+            .as_ref()
+            .is_some_and(crate::domain::context::Record::is_terminal);
+        let within = now.since(fact.observed_at) <= max_age && fact.observed_at >= self.expired();
+        // What is over stays over, however long ago it was read.
+        (terminal || within).then_some(fact)
+    }
+
+    /// Keeps the fact if it is news: state moves forward by the source's version, and from a
+    /// terminal state nowhere.
+    fn offer(&self, new: Fact) {
+        let mut held = self.fact.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.as_ref().is_none_or(|old| supersedes(&new, old)) {
+            *held = Some(new);
+        }
+    }
+}
+
+fn supersedes(new: &Fact, old: &Fact) -> bool {
+    if old
+        .record
+        .as_ref()
+        .is_some_and(crate::domain::context::Record::is_terminal)
+    {
+        return false;
+    }
+    if new.observed_at < old.observed_at {
+        return false;
+    }
+    match (&new.version, &old.version) {
+        (Some(new), Some(old)) => new >= old,
+        _ => true,
+    }
+}
+
+/// Longer than any evidence is taken: see the `max_age` of issuers.
+const HINT_MEMORY: Duration = Duration::from_secs(1_800);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::domain::context::{Job, Record, RecordKind, RunStatus};
+    use crate::seams::ManualClock;
+
+    struct Scripted {
+        answers: SyncMutex<Vec<Result<Reading, Unreadable>>>,
+        asked: AtomicUsize,
+    }
+
+    impl ContextSource for Scripted {
+        fn read<'a>(
+            &'a self,
+            _: &'a RecordKey,
+            _: &'a Locator,
+            _: Timestamp,
+        ) -> BoxFuture<'a, Result<Reading, Unreadable>> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            let answer = self.answers.lock().unwrap().remove(0);
+            Box::pin(async move {
+                tokio::task::yield_now().await;
+                answer
+            })
+        }
+    }
+
+    fn key() -> RecordKey {
+        RecordKey {
+            source: "github".parse().unwrap(),
+            kind: RecordKind::Job,
+            id: "1/2/1/3".to_owned(),
+        }
+    }
+
+    fn job(status: RunStatus, version: &str) -> Reading {
+        Reading {
+            record: Some(Record::Job(Job {
+                status,
+                conclusion: None,
+            })),
+            version: Some(version.to_owned()),
+        }
+    }
+
+    fn source(answers: Vec<Result<Reading, Unreadable>>) -> Scripted {
+        Scripted {
+            answers: SyncMutex::new(answers),
+            asked: AtomicUsize::new(0),
+        }
+    }
+
+    fn cache() -> (FactCache, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_000_000_000)));
+        (
+            FactCache::new(10, Arc::clone(&clock) as Arc<dyn Clock>),
+            clock,
+        )
+    }
+
+    const AGE: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn a_thousand_waiting_callers_cost_one_read() {
+        let (cache, _clock) = cache();
+        let source = source(vec![Ok(job(RunStatus::InProgress, "1"))]);
+        let (key, locate) = (key(), Locator::default());
+        let reads = (0..1_000).map(|_| cache.read(&source, &key, &locate, AGE));
+        let facts = futures_util::future::join_all(reads).await;
+        assert!(facts.iter().all(Result::is_ok));
+        assert_eq!(source.asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_hint_expires_the_fact_at_once_and_a_read_brings_it_back() {
+        let (cache, clock) = cache();
+        let source = source(vec![
+            Ok(job(RunStatus::InProgress, "1")),
+            Ok(job(RunStatus::InProgress, "1")),
+        ]);
+        cache
+            .read(&source, &key(), &Locator::default(), AGE)
+            .await
+            .unwrap();
+        clock.advance(Duration::from_secs(1));
+        assert!(cache.fresh(&key(), AGE, clock.now()).is_some());
+        cache.expire(&key(), clock.now());
+        assert!(cache.fresh(&key(), AGE, clock.now()).is_none());
+        cache
+            .read(&source, &key(), &Locator::default(), AGE)
+            .await
+            .unwrap();
+        assert!(cache.fresh(&key(), AGE, clock.now()).is_some());
+    }
+
+    #[tokio::test]
+    async fn evidence_from_before_a_hint_is_no_news() {
+        let (cache, clock) = cache();
+        cache.expire(&key(), clock.now());
+        let record = job(RunStatus::InProgress, "1").record;
+        let observed_at = clock.now().minus(Duration::from_secs(1));
+        cache.take_proof(Fact {
+            key: key(),
+            record,
+            via: Via::IssuerProof,
+            observed_at,
+            version: None,
+        });
+        assert!(cache.fresh(&key(), AGE, clock.now()).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_completed_job_never_comes_back() {
+        let (cache, clock) = cache();
+        let source = source(vec![Ok(job(RunStatus::Completed, "2"))]);
+        cache
+            .read(&source, &key(), &Locator::default(), AGE)
+            .await
+            .unwrap();
+        clock.advance(Duration::from_secs(3_600));
+        let record = job(RunStatus::InProgress, "3").record;
+        cache.take_proof(Fact {
+            key: key(),
+            record,
+            via: Via::IssuerProof,
+            observed_at: clock.now(),
+            version: None,
+        });
+        let fact = cache.fresh(&key(), AGE, clock.now()).unwrap();
+        assert!(fact.record.unwrap().is_terminal());
+    }
+
+    #[tokio::test]
+    async fn an_answer_older_than_what_is_known_is_not_taken() {
+        let (cache, clock) = cache();
+        let source = source(vec![
+            Ok(job(RunStatus::InProgress, "9")),
+            Ok(job(RunStatus::Queued, "3")),
+        ]);
+        cache
+            .read(&source, &key(), &Locator::default(), AGE)
+            .await
+            .unwrap();
+        clock.advance(Duration::from_secs(60));
+        let stale = cache.read(&source, &key(), &Locator::default(), AGE).await;
+        assert!(stale.is_err(), "{stale:?}");
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_source_leaves_nothing_behind() {
+        let (cache, clock) = cache();
+        let source = source(vec![Err(Unreadable("down".to_owned()))]);
+        assert!(
+            cache
+                .read(&source, &key(), &Locator::default(), AGE)
+                .await
+                .is_err()
+        );
+        assert!(cache.fresh(&key(), AGE, clock.now()).is_none());
+    }
+}

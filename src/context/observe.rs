@@ -1,0 +1,135 @@
+//! From a profile's bindings to facts: for each binding the newest thing that is known within its
+//! greatest age, by a way that the binding counts, asking the source only where nothing else does.
+
+use futures_util::future::join_all;
+
+use crate::attest::{Attested, Related};
+use crate::context::Sources;
+use crate::context::cache::FactCache;
+use crate::context::fact::{Fact, FactState, Facts, Observed};
+use crate::domain::context::{Locator, RecordKey};
+use crate::domain::lineage::Lineage;
+use crate::domain::profile::{BindingRule, TaskProfile, Via};
+use crate::domain::time::Timestamp;
+use crate::seams::Clock;
+
+/// Everything that observing needs.
+pub struct Observer {
+    pub cache: FactCache,
+    pub sources: Sources,
+    pub clock: std::sync::Arc<dyn Clock>,
+}
+
+/// Which records to look at.
+#[derive(Clone, Copy)]
+pub enum Ties<'a> {
+    /// Those that fresh evidence names; it also proves some of them.
+    Evidence(&'a Attested),
+    /// Those that the lineage was bound to when it opened.
+    Lineage(&'a Lineage),
+}
+
+impl Observer {
+    /// What is known, at this moment, for each binding of the profile. A binding whose record the
+    /// evidence does not name at all is left out; the decision treats that as a refusal.
+    pub async fn observe(&self, profile: &TaskProfile, ties: Ties<'_>) -> Facts {
+        if let Ties::Evidence(attested) = ties {
+            self.take_proofs(attested);
+        }
+        let reads = profile.bindings.iter().filter_map(|rule| {
+            let (key, locate) = ties.record(rule)?;
+            Some(self.one(rule, key, locate))
+        });
+        Facts::new(join_all(reads).await)
+    }
+
+    /// Reads a record at its source although nobody waits for a decision: a hint said that it moved.
+    pub async fn reread(&self, key: &RecordKey, locate: &Locator) -> FactState {
+        let Some(source) = self.sources.get(&key.source) else {
+            return FactState::Unavailable("the source is not configured to be asked".to_owned());
+        };
+        match self
+            .cache
+            .read(source.as_ref(), key, locate, std::time::Duration::ZERO)
+            .await
+        {
+            Ok(fact) => FactState::Known(fact),
+            Err(why) => FactState::Unavailable(why.0),
+        }
+    }
+
+    fn take_proofs(&self, attested: &Attested) {
+        for Related { key, proven, .. } in attested.records() {
+            if let Some(record) = proven {
+                self.cache.take_proof(Fact {
+                    key: key.clone(),
+                    record: Some(record.clone()),
+                    via: Via::IssuerProof,
+                    observed_at: attested.evidence().issued_at,
+                    version: None,
+                });
+            }
+        }
+    }
+
+    async fn one(&self, rule: &BindingRule, key: &RecordKey, locate: &Locator) -> Observed {
+        let state = self.state(rule, key, locate).await;
+        Observed {
+            key: key.clone(),
+            locate: locate.clone(),
+            state,
+        }
+    }
+
+    async fn state(&self, rule: &BindingRule, key: &RecordKey, locate: &Locator) -> FactState {
+        let cached = self.cache.fresh(key, rule.max_age, self.clock.now());
+        if let Some(fact) = cached.filter(|fact| rule.via.contains(&fact.via)) {
+            return FactState::Known(fact);
+        }
+        if !rule.via.contains(&Via::Pull) {
+            return FactState::Unavailable("no evidence is fresh enough to prove it".to_owned());
+        }
+        let Some(source) = self.sources.get(&key.source) else {
+            return FactState::Unavailable("the source is not configured to be asked".to_owned());
+        };
+        match self
+            .cache
+            .read(source.as_ref(), key, locate, rule.max_age)
+            .await
+        {
+            Ok(fact) if rule.via.contains(&fact.via) => FactState::Known(fact),
+            Ok(_) => {
+                FactState::Unavailable("what is known came by a way that does not count".to_owned())
+            }
+            Err(why) => FactState::Unavailable(why.0),
+        }
+    }
+}
+
+impl<'a> Ties<'a> {
+    fn record(self, rule: &BindingRule) -> Option<(&'a RecordKey, &'a Locator)> {
+        match self {
+            Self::Evidence(attested) => attested.record(rule.record).map(|r| (&r.key, &r.locate)),
+            Self::Lineage(lineage) => {
+                let binding = lineage
+                    .bindings
+                    .iter()
+                    .find(|b| b.record.kind == rule.record)?;
+                Some((&binding.record, &binding.locate))
+            }
+        }
+    }
+}
+
+/// When a fact stops being good for a decision: the end that the ledger compares with its clock.
+pub fn good_until(facts: &Facts, profile: &TaskProfile) -> Option<Timestamp> {
+    facts
+        .known()
+        .filter_map(|fact| {
+            Some(
+                fact.observed_at
+                    .plus(profile.binding(fact.key.kind)?.max_age),
+            )
+        })
+        .min()
+}
