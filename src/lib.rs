@@ -8,11 +8,14 @@
 //!       ─ open ─► Intent ─ mint ─► Minted ─ settle ─► Issued ─ encode ─► bytes
 //! ```
 
+pub mod broker;
 pub mod surface;
 
 pub mod attest;
 pub mod context;
+pub mod decide;
 pub mod ledger;
+pub mod mint;
 pub mod store;
 
 pub mod domain;

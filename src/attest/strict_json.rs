@@ -31,6 +31,11 @@ impl Object {
         }
     }
 
+    /// The object as a plain value, once its members are known to be unique.
+    pub fn into_value(self) -> Value {
+        Value::Object(self.0)
+    }
+
     pub fn member(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }

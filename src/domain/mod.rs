@@ -13,6 +13,7 @@ pub mod position;
 pub mod profile;
 pub mod secret;
 pub mod session;
+pub mod standing;
 pub mod task;
 pub mod time;
 pub mod validity;

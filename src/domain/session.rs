@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::grant::TokenGrant;
 use crate::domain::ids::{LineageId, SessionId};
 use crate::domain::key::{Digest, Thumbprint};
 use crate::domain::task::{AlreadyOver, End, Epoch};
@@ -21,6 +22,8 @@ pub struct Session {
     pub deadline: Timestamp,
     /// Until when the session can be renewed.
     pub expires_at: Timestamp,
+    /// The token that the session opened with: what a renewal gives where it asks for nothing else.
+    pub granted: TokenGrant,
     /// The newest evidence that the session was opened or renewed with.
     pub evidence: EvidenceMark,
 }

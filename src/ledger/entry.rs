@@ -216,7 +216,7 @@ impl Change {
 
     /// What followers are told.
     pub fn touches(&self) -> Vec<Touch> {
-        self.writes.iter().filter_map(touch).collect()
+        self.writes.iter().filter_map(touch_of).collect()
     }
 }
 
@@ -242,7 +242,8 @@ impl Event {
     }
 }
 
-fn touch(write: &Write) -> Option<Touch> {
+/// What a written row means to a follower.
+pub fn touch_of(write: &Write) -> Option<Touch> {
     let life = |live: bool| if live { Life::Live } else { Life::Over };
     match write {
         Write::Task(task) => Some(Touch {

@@ -5,4 +5,5 @@
 pub mod bar;
 pub mod change;
 pub mod entry;
+pub mod intent;
 pub mod rows;

@@ -15,7 +15,7 @@ use crate::domain::key::{Digest, Thumbprint};
 use crate::domain::lineage::Lineage;
 use crate::domain::name::{InstanceName, TaskName};
 use crate::domain::position::Position;
-use crate::domain::session::Session;
+use crate::domain::standing::{Held, Standing, Tied};
 use crate::domain::task::Task;
 use crate::domain::time::Timestamp;
 use crate::ledger::change::{Change, OnceKind, SealedVersion};
@@ -125,6 +125,13 @@ pub trait Listing {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<SecretListing>, Down>>;
 
+    /// The highest version that a path ever had, deleted ones included; 0 where there was none.
+    fn latest_version<'a>(
+        &'a self,
+        realm: Realm,
+        path: &'a SecretPath,
+    ) -> BoxFuture<'a, Result<u32, Down>>;
+
     /// The rows of every key, wrapped.
     fn keys(&self) -> BoxFuture<'_, Result<Vec<KeyRow>, Down>>;
 }
@@ -189,29 +196,6 @@ impl Receipt {
 pub struct OnceUsed {
     /// The session that it opened, if it opened one.
     pub session: Option<SessionId>,
-}
-
-/// What stands under a task's name.
-#[derive(Debug, Clone, Default)]
-pub struct Standing {
-    pub task: Option<Task>,
-    pub lineage: Option<Lineage>,
-    pub session: Option<Session>,
-}
-
-/// A lineage that is tied to a record, with its task.
-#[derive(Debug, Clone)]
-pub struct Tied {
-    pub task: Task,
-    pub lineage: Lineage,
-}
-
-/// A session with what it belongs to.
-#[derive(Debug, Clone)]
-pub struct Held {
-    pub task: Task,
-    pub lineage: Lineage,
-    pub session: Session,
 }
 
 /// An entry as it is kept: its leaf bytes are what the tree is made of.

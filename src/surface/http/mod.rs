@@ -4,6 +4,7 @@ mod activity;
 mod connection;
 mod guard;
 pub mod peer;
+pub mod problem;
 pub mod serve;
 pub mod tls;
 mod wire;

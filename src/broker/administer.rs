@@ -1,0 +1,230 @@
+//! Administer: what operators do and look at. Every change they order is an entry of the log, with
+//! who ordered it.
+
+use writ_keys::{KeyRow, KeyState, Keyring, Purpose};
+
+use crate::broker::revoke::{Order, unsettled};
+use crate::broker::settle::{Unsettled, overloaded};
+use crate::broker::{ATTEMPTS, Broker, RETRY, unavailable};
+use crate::domain::grant::SecretPath;
+use crate::domain::ids::TaskId;
+use crate::domain::position::DenialId;
+use crate::domain::secret::Secret;
+use crate::domain::task::Task;
+use crate::error::{Code, Error};
+use crate::ledger::change::{KeyChange, Write};
+use crate::ledger::entry::{Event, Leaf, Subject};
+use crate::mint::sealed::{Place, seal};
+use crate::store::{SecretListing, StoredEntry};
+
+impl Broker {
+    /// Seals a new version of a secret, and says which.
+    pub async fn put_secret(
+        &self,
+        path: &SecretPath,
+        value: &Secret,
+        order: &Order,
+    ) -> Result<u32, Error> {
+        for _ in 0..ATTEMPTS {
+            let latest = self
+                .store
+                .latest_version(self.realm, path)
+                .await
+                .map_err(|down| unavailable(&down))?;
+            let version = latest.saturating_add(1);
+            let now = self.clock.now();
+            let place = Place {
+                realm: self.realm,
+                path,
+                version,
+            };
+            let sealed = seal(
+                &self.minter.keys.load(),
+                place,
+                value,
+                now,
+                self.entropy.as_ref(),
+            )
+            .map_err(|e| Error::new(Code::RequestMalformed, e.to_string()))?;
+            let event = Event::SecretStored {
+                path: path.clone(),
+                version,
+                by: order.by.clone(),
+            };
+            match self
+                .order(vec![Write::Secret(sealed)], Subject::default(), event)
+                .await
+            {
+                Ok(()) => return Ok(version),
+                Err(Unsettled::Again) => {}
+                Err(other) => return Err(unsettled(other)),
+            }
+        }
+        Err(overloaded(RETRY))
+    }
+
+    /// Deletes a secret with every version. Its version numbers are not used again.
+    pub async fn delete_secret(&self, path: &SecretPath, order: &Order) -> Result<(), Error> {
+        let row = self
+            .store
+            .secret(self.realm, path)
+            .await
+            .map_err(|down| unavailable(&down))?;
+        if row.is_none() {
+            return Err(
+                Error::new(Code::NotFound, "there is no secret at this path").with_field("path"),
+            );
+        }
+        let event = Event::SecretDeleted {
+            path: path.clone(),
+            by: order.by.clone(),
+        };
+        let write = Write::SecretDeleted { path: path.clone() };
+        self.order(vec![write], Subject::default(), event)
+            .await
+            .map_err(unsettled)
+    }
+
+    pub async fn secrets(
+        &self,
+        after: Option<&SecretPath>,
+        limit: u32,
+    ) -> Result<Vec<SecretListing>, Error> {
+        self.store
+            .secrets(self.realm, after, limit)
+            .await
+            .map_err(|down| unavailable(&down))
+    }
+
+    pub async fn tasks(&self, before: Option<TaskId>, limit: u32) -> Result<Vec<Task>, Error> {
+        self.store
+            .tasks(self.realm, before, limit)
+            .await
+            .map_err(|down| unavailable(&down))
+    }
+
+    /// The newest entries about a task.
+    pub async fn history(
+        &self,
+        task: TaskId,
+        limit: u32,
+    ) -> Result<Vec<(StoredEntry, Leaf)>, Error> {
+        let entries = self
+            .store
+            .entries(self.realm, task, limit)
+            .await
+            .map_err(|down| unavailable(&down))?;
+        entries
+            .into_iter()
+            .map(|entry| Ok((entry.clone(), leaf(&entry)?)))
+            .collect()
+    }
+
+    /// The whole trace of a refusal.
+    pub async fn explain(&self, id: DenialId) -> Result<(StoredEntry, Leaf), Error> {
+        let entry = self
+            .store
+            .entry(id.0)
+            .await
+            .map_err(|down| unavailable(&down))?;
+        let absent = || Error::new(Code::NotFound, "there is no refusal with this id");
+        let entry = entry.ok_or_else(absent)?;
+        let leaf = leaf(&entry)?;
+        match leaf.event {
+            Event::Denied(_) | Event::Undetermined(_) => Ok((entry, leaf)),
+            _ => Err(absent()),
+        }
+    }
+
+    /// Makes a key of a purpose, in the state `prepared`.
+    pub async fn prepare_key(&self, purpose: Purpose, order: &Order) -> Result<KeyRow, Error> {
+        let now = self.clock.now().micros();
+        let row = writ_keys::generate(
+            &self.key_encryption,
+            purpose,
+            KeyState::Prepared,
+            now,
+            self.entropy.as_ref(),
+        )
+        .map_err(|e| Error::new(Code::Internal, "the key could not be made").with_internal(e))?;
+        self.move_keys(vec![row.clone()], order).await?;
+        Ok(row)
+    }
+
+    /// Moves a key to another state. Activating one retires the key that was active.
+    pub async fn move_key(
+        &self,
+        id: &str,
+        state: KeyState,
+        order: &Order,
+    ) -> Result<KeyRow, Error> {
+        let rows = self.store.keys().await.map_err(|down| unavailable(&down))?;
+        let now = self.clock.now().micros();
+        let row = rows.iter().find(|row| row.id.as_str() == id);
+        let row = row.ok_or_else(|| Error::new(Code::NotFound, "there is no such key"))?;
+        let illegal = |e: writ_keys::IllegalTransition| Error::new(Code::Conflict, e.to_string());
+        let moved = row.clone().moved_to(state, now).map_err(illegal)?;
+        let mut changed = vec![moved.clone()];
+        if state == KeyState::Active {
+            let active = rows
+                .iter()
+                .find(|r| r.purpose == row.purpose && r.state == KeyState::Active);
+            if let Some(active) = active {
+                changed.insert(
+                    0,
+                    active
+                        .clone()
+                        .moved_to(KeyState::Retired, now)
+                        .map_err(illegal)?,
+                );
+            }
+        }
+        self.move_keys(changed, order).await?;
+        Ok(moved)
+    }
+
+    pub async fn keys(&self) -> Result<Vec<KeyRow>, Error> {
+        self.store.keys().await.map_err(|down| unavailable(&down))
+    }
+
+    /// Opens the rows as they would be before recording them: a ring that does not open, or has no
+    /// active key, is refused and nothing changes.
+    async fn move_keys(&self, changed: Vec<KeyRow>, order: &Order) -> Result<(), Error> {
+        let mut rows = self.keys().await?;
+        rows.retain(|row| changed.iter().all(|new| new.id != row.id));
+        rows.extend(changed.iter().cloned());
+        let ring = Keyring::open(&self.key_encryption, &rows).map_err(|e| {
+            Error::new(Code::Conflict, format!("the keys would not be usable: {e}"))
+        })?;
+        let Some(last) = changed.last() else {
+            return Ok(());
+        };
+        let event = Event::KeyMoved {
+            id: last.id.to_string(),
+            purpose: last.purpose.to_string(),
+            state: last.state.to_string(),
+            by: order.by.clone(),
+        };
+        let writes = changed.into_iter().map(key_write).collect();
+        self.order(writes, Subject::default(), event)
+            .await
+            .map_err(unsettled)?;
+        self.minter.keys.store(std::sync::Arc::new(ring));
+        Ok(())
+    }
+}
+
+fn key_write(row: KeyRow) -> Write {
+    Write::Key(KeyChange {
+        id: row.id.to_string(),
+        purpose: row.purpose.to_string(),
+        state: row.state.to_string(),
+        row: Some(row),
+    })
+}
+
+fn leaf(entry: &StoredEntry) -> Result<Leaf, Error> {
+    serde_json::from_slice(&entry.leaf).map_err(|e| {
+        Error::new(Code::Internal, "an entry of the log cannot be read").with_internal(e)
+    })
+}

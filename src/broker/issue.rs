@@ -1,0 +1,229 @@
+//! Issue: evidence opens a lineage in a task, or is judged as the renewal of one that stands.
+
+use std::collections::BTreeSet;
+
+use crate::attest::{Attested, Evidence};
+use crate::broker::issued::Issued;
+use crate::broker::profiles::{Opening, Unmatched};
+use crate::broker::refuse::Trace;
+use crate::broker::settle::{Unsettled, overloaded};
+use crate::broker::{ATTEMPTS, Broker, Presented, RETRY, unavailable};
+use crate::context::observe::Ties;
+use crate::decide::case::{Ask, Case};
+use crate::decide::decide;
+use crate::decide::denial::Denial;
+use crate::decide::engine::Verb;
+use crate::domain::grant::{Audience, Scope};
+use crate::domain::ids::SessionId;
+use crate::domain::key::Digest;
+use crate::domain::name::ProfileName;
+use crate::domain::profile::TaskProfile;
+use crate::domain::standing::Standing;
+use crate::domain::time::Timestamp;
+use crate::domain::validity::SKEW;
+use crate::error::{Code, Error};
+use crate::ledger::intent::open;
+
+/// What is asked with evidence.
+#[derive(Debug)]
+pub struct IssueRequest {
+    pub evidence: Evidence,
+    pub proof: Option<Presented>,
+    /// Needed only where several profiles take the evidence.
+    pub profile: Option<ProfileName>,
+    /// Empty: the profile's own default.
+    pub audiences: BTreeSet<Audience>,
+    /// Empty: all that the grant has.
+    pub scopes: BTreeSet<Scope>,
+}
+
+/// How often this evidence was found to have been used, in this request.
+#[derive(Clone, Copy, Default)]
+struct Shown {
+    /// It opened the session of the very key that shows it again.
+    before: bool,
+    /// Which of its uses is tried.
+    uses: u32,
+}
+
+impl Broker {
+    /// Exchanges evidence for an access token (RFC 8693).
+    ///
+    /// # Errors
+    /// Everything in the table of outcomes; nothing was issued then.
+    pub async fn issue(&self, request: IssueRequest) -> Result<Issued, Error> {
+        self.fresh()?;
+        let now = self.clock.now();
+        let key = Self::prove(request.proof.as_ref(), None, now)?;
+        let attested = self.attestors.attest(&request.evidence, key, now).await?;
+        let opening = match self.profiles.open(&attested, request.profile.as_ref()) {
+            Ok(opening) => opening,
+            Err(unmatched) => return Err(self.unmatched(unmatched, &attested).await),
+        };
+        let ask = Ask::Token {
+            audiences: self.audiences(&request, opening.profile),
+            scopes: request.scopes,
+        };
+        let mut shown = Shown::default();
+        for _ in 0..ATTEMPTS {
+            let (standing, outcome) = self.try_issue(&attested, &opening, &ask, shown).await?;
+            match outcome {
+                Ok(issued) => return Ok(issued),
+                Err(Unsettled::Again) => {}
+                Err(Unsettled::EvidenceUsed(by)) => {
+                    shown = match used_again(&attested, opening.profile, &standing, by, shown) {
+                        Ok(shown) => shown,
+                        Err(denial) => {
+                            return Err(self.deny(denial, &early(&attested, standing)).await);
+                        }
+                    };
+                }
+                Err(Unsettled::Denied(denial)) => {
+                    return Err(self.deny(denial, &early(&attested, standing)).await);
+                }
+                Err(Unsettled::Failed(error)) => return Err(error),
+            }
+        }
+        Err(overloaded(RETRY))
+    }
+
+    /// One way through: what stands, what is known, decide, open, mint, settle.
+    async fn try_issue(
+        &self,
+        attested: &Attested,
+        opening: &Opening<'_>,
+        ask: &Ask,
+        shown: Shown,
+    ) -> Result<(Standing, Result<Issued, Unsettled>), Error> {
+        let Opening {
+            profile,
+            task,
+            instance,
+        } = opening;
+        let standing = self
+            .store
+            .standing(self.realm, task, instance, attested.key())
+            .await;
+        let standing = standing.map_err(|down| unavailable(&down))?;
+        let facts = self
+            .observer
+            .observe(profile, Ties::Evidence(attested))
+            .await;
+        let case = Case {
+            verb: Verb::Issue,
+            profile,
+            task_name: task,
+            instance,
+            identity: attested.identity(),
+            claims: Some(attested.claims()),
+            evidence: Some(attested.evidence()),
+            seen_before: shown.before,
+            evidence_once: evidence_once(attested, &standing, shown),
+            key: attested.key(),
+            proof: attested.proof().map(crate::attest::dpop::ProvenKey::once),
+            standing: &standing,
+            parent: None,
+            facts: &facts,
+            ask: ask.clone(),
+        };
+        let trace = Trace::of(&case, "issue");
+        let now = self.clock.now();
+        let permit = match decide(case, &self.policies.load(), now) {
+            Ok(permit) => permit,
+            Err(refusal) => return Err(self.refuse(refusal, &trace).await),
+        };
+        let minted = self.minter.mint(open(permit, None, self.scene(now)))?;
+        Ok((standing, self.settle(minted).await))
+    }
+
+    async fn unmatched(&self, unmatched: Unmatched, attested: &Attested) -> Error {
+        match unmatched {
+            Unmatched::Ambiguous(error) => error,
+            Unmatched::Denied(denial) => {
+                self.deny(denial, &early(attested, Standing::default()))
+                    .await
+            }
+        }
+    }
+
+    /// The audiences that were asked for. Where none were: the broker itself, if the profile grants
+    /// secrets; else the only audience there is.
+    fn audiences(&self, request: &IssueRequest, profile: &TaskProfile) -> BTreeSet<Audience> {
+        if !request.audiences.is_empty() {
+            return request.audiences.clone();
+        }
+        let granted: BTreeSet<_> = profile
+            .grants
+            .values()
+            .flat_map(|rule| &rule.audiences)
+            .collect();
+        if granted.contains(&self.own_audience) {
+            return [self.own_audience.clone()].into();
+        }
+        match granted.len() {
+            1 => granted.into_iter().cloned().collect(),
+            _ => BTreeSet::new(),
+        }
+    }
+}
+
+/// The single-use key of one use of the evidence; none for evidence that is shown again by its own
+/// session's key.
+fn evidence_once(
+    attested: &Attested,
+    standing: &Standing,
+    shown: Shown,
+) -> Option<(Timestamp, Digest)> {
+    let mark = attested.evidence();
+    let last = standing
+        .session
+        .as_ref()
+        .map(|session| session.evidence.digest);
+    if shown.before || (attested.key().is_some() && last == Some(mark.digest)) {
+        return None;
+    }
+    let source = attested.source().as_str().as_bytes();
+    let digest = Digest::of(&[source, mark.digest.as_bytes(), &shown.uses.to_be_bytes()]);
+    Some((mark.expires_at.plus(SKEW), digest))
+}
+
+/// What evidence that was used before is still good for.
+///
+/// To the key of the session it opened: the same session again, with a credential that ends no
+/// later. Without a key: another use, if the profile allows more than one.
+fn used_again(
+    attested: &Attested,
+    profile: &TaskProfile,
+    standing: &Standing,
+    by: Option<SessionId>,
+    shown: Shown,
+) -> Result<Shown, Denial> {
+    let own = standing
+        .session
+        .as_ref()
+        .is_some_and(|session| Some(session.id) == by);
+    if attested.key().is_some() && own && !shown.before {
+        return Ok(Shown {
+            before: true,
+            ..shown
+        });
+    }
+    let uses = shown.uses.saturating_add(1);
+    if attested.key().is_none() && own && uses < profile.evidence_uses {
+        return Ok(Shown {
+            before: false,
+            uses,
+        });
+    }
+    let text = "the evidence was used before: show fresh evidence, or show it with the key of the session it opened";
+    Err(Denial::new(Code::EvidenceReplayed, text))
+}
+
+fn early(attested: &Attested, standing: Standing) -> Trace {
+    Trace::early(
+        "issue",
+        attested.identity(),
+        Some(attested.evidence().digest),
+        standing,
+    )
+}

@@ -1,0 +1,128 @@
+//! The verbs. Each is one screen that reads as the way through does: attest, observe, decide, open,
+//! mint, settle. A verb computes a change and commits it once; nothing leaves before its record is
+//! durable.
+//!
+//! - [`issue`]: evidence opens a lineage in a task, or renews it
+//! - [`renew`]: a session's handle and key, judged anew as at the first time
+//! - [`read`]: a secret, with an access token as the evidence
+//! - [`introspect`]: whether a token still stands
+//! - [`revoke`]: by task, session or credential
+//! - [`observe`]: what happened outside
+//! - [`administer`]: what operators do
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use url::Url;
+use writ_keys::KeyEncryptionKey;
+
+use crate::attest::Attestors;
+use crate::attest::dpop::{self, Demand, ProvenKey};
+use crate::context::observe::Observer;
+use crate::decide::engine::PolicySet;
+use crate::domain::grant::Audience;
+use crate::domain::ids::Realm;
+use crate::domain::time::Timestamp;
+use crate::error::{Code, Error};
+use crate::ledger::intent::Scene;
+use crate::mint::Minter;
+use crate::seams::{Clock, Entropy};
+use crate::store::{Down, Store};
+
+pub mod administer;
+pub mod introspect;
+pub mod issue;
+pub mod issued;
+pub mod observe;
+pub mod profiles;
+pub mod read;
+pub mod refuse;
+pub mod renew;
+pub mod revoke;
+pub mod settle;
+pub mod token;
+
+/// Everything that the verbs work with. Wired once, at start.
+pub struct Broker {
+    pub realm: Realm,
+    /// The broker's own issuer identifier: the `iss` of its tokens, the audience of evidence, and the
+    /// audience of tokens that read secrets.
+    pub issuer: Url,
+    pub own_audience: Audience,
+    /// Audiences that ask at every use.
+    pub online: BTreeSet<Audience>,
+    /// How old this replica's knowledge of the log may be.
+    pub staleness: Duration,
+    pub attestors: Attestors,
+    pub observer: Observer,
+    pub profiles: profiles::Profiles,
+    pub policies: Arc<ArcSwap<PolicySet>>,
+    pub minter: Minter,
+    pub key_encryption: KeyEncryptionKey,
+    pub store: Arc<dyn Store>,
+    pub tokens: token::SeenTokens,
+    pub denials: refuse::DenialMemory,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// A DPoP proof as it came, with the request that it has to be about.
+#[derive(Debug, Clone)]
+pub struct Presented {
+    pub proof: String,
+    pub method: &'static str,
+    pub url: Url,
+}
+
+impl Broker {
+    /// Refuses while this replica has not heard of the log within the bound: a revocation elsewhere
+    /// might not have reached it.
+    fn fresh(&self) -> Result<(), Error> {
+        if self
+            .store
+            .view()
+            .is_fresh(self.clock.elapsed(), self.staleness)
+        {
+            return Ok(());
+        }
+        Err(Error::new(Code::ViewStale, "this replica is behind the log").with_retry_after(RETRY))
+    }
+
+    /// The key that the caller proves to hold in this request, if it shows one.
+    fn prove(
+        presented: Option<&Presented>,
+        token: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<ProvenKey>, Error> {
+        let Some(Presented { proof, method, url }) = presented else {
+            return Ok(None);
+        };
+        dpop::verify(proof, Demand { method, url, token }, now).map(Some)
+    }
+
+    fn scene(&self, now: Timestamp) -> Scene<'_> {
+        Scene {
+            realm: self.realm,
+            now,
+            entropy: self.entropy.as_ref(),
+            online: &self.online,
+        }
+    }
+}
+
+/// What a store that cannot be asked means to a caller.
+fn unavailable(down: &Down) -> Error {
+    Error::new(
+        Code::StoreUnavailable,
+        "the ledger cannot be read or written now",
+    )
+    .with_internal(down)
+    .with_retry_after(RETRY)
+}
+
+const RETRY: Duration = Duration::from_secs(2);
+
+/// How often a verb decides again when another change came first.
+const ATTEMPTS: usize = 4;

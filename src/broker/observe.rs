@@ -1,0 +1,183 @@
+//! Observe: what happened outside. A verified hint expires what is known at once; a re-read then
+//! decides, and what justified a task and is over takes the task with it, without anybody asking.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use crate::broker::settle::Unsettled;
+use crate::broker::{ATTEMPTS, Broker, unavailable};
+use crate::context::fact::{Fact, FactState};
+use crate::domain::context::{RecordKey, RecordKind};
+use crate::domain::standing::Tied;
+use crate::domain::task::End;
+use crate::error::{Code, Error};
+use crate::ledger::change::{SourceMark, Write};
+use crate::ledger::entry::{Event, Subject};
+
+/// Records that wait to be read again: each once, and no more than fit.
+pub struct Rereads {
+    waiting: Mutex<HashSet<RecordKey>>,
+    room: usize,
+    bell: tokio::sync::Notify,
+}
+
+impl Rereads {
+    pub fn new(room: usize) -> Self {
+        Self {
+            waiting: Mutex::new(HashSet::new()),
+            room,
+            bell: tokio::sync::Notify::new(),
+        }
+    }
+
+    /// Asks for a record to be read again. Where there is no room the fact stays expired, and the
+    /// next decision reads it.
+    pub fn ask(&self, record: RecordKey) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() < self.room {
+            waiting.insert(record);
+            self.bell.notify_one();
+        }
+    }
+
+    /// The next record to read.
+    pub async fn next(&self) -> RecordKey {
+        loop {
+            let rung = self.bell.notified();
+            let taken = {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                let next = waiting.iter().next().cloned();
+                next.inspect(|record| {
+                    waiting.remove(record);
+                })
+            };
+            match taken {
+                Some(record) => {
+                    self.bell.notify_one();
+                    return record;
+                }
+                None => rung.await,
+            }
+        }
+    }
+}
+
+impl Broker {
+    /// Takes a verified hint: whatever was known of the records is expired from this moment on, and
+    /// those that somebody stands on are read again.
+    pub fn hint(&self, records: Vec<RecordKey>, rereads: &Rereads) {
+        let now = self.clock.now();
+        for record in records {
+            self.observer.cache.expire(&record, now);
+            rereads.ask(record);
+        }
+    }
+
+    /// Reads a record again, and ends what stood on it if it is over.
+    ///
+    /// # Errors
+    /// The store or the source cannot be asked: nothing was ended.
+    pub async fn reread(&self, record: &RecordKey) -> Result<(), Error> {
+        let tied = self
+            .store
+            .bound(self.realm, record)
+            .await
+            .map_err(|down| unavailable(&down))?;
+        let Some(locate) = tied.iter().find_map(|tied| {
+            let binding = tied
+                .lineage
+                .bindings
+                .iter()
+                .find(|binding| binding.record == *record)?;
+            Some(binding.locate.clone())
+        }) else {
+            return Ok(());
+        };
+        let fact = match self.observer.reread(record, &locate).await {
+            FactState::Known(fact) => fact,
+            FactState::Unavailable(why) => {
+                return Err(
+                    Error::new(Code::ContextUnavailable, "the record cannot be read")
+                        .with_internal(why),
+                );
+            }
+        };
+        if !fact
+            .record
+            .as_ref()
+            .is_some_and(crate::domain::context::Record::is_terminal)
+        {
+            return Ok(());
+        }
+        for tied in tied {
+            self.end_by_context(tied, &fact).await?;
+        }
+        Ok(())
+    }
+
+    /// A run that is over ends its task; a job that is over ends its lineage.
+    async fn end_by_context(&self, tied: Tied, fact: &Fact) -> Result<(), Error> {
+        let field = format!("{}.status", fact.key.kind);
+        let mut current = tied;
+        for _ in 0..ATTEMPTS {
+            let end = End {
+                field: Some(field.clone()),
+                ..End::new(Code::ContextEnded, self.clock.now())
+            };
+            let (task, lineage) = (current.task.clone(), current.lineage.clone());
+            let ended = match fact.key.kind {
+                RecordKind::Pipeline => task.end(end).map(Write::Task),
+                RecordKind::Job | RecordKind::Environment => lineage.end(end).map(Write::Lineage),
+            };
+            let Ok(write) = ended else { return Ok(()) };
+            let mut writes = vec![write];
+            writes.extend(fact.version.clone().map(|version| {
+                Write::Source(SourceMark {
+                    record: fact.key.clone(),
+                    version,
+                    observed_at: fact.observed_at,
+                })
+            }));
+            let value = fact
+                .record
+                .as_ref()
+                .and_then(|r| r.field("conclusion").or_else(|| r.field("status")));
+            let event = Event::ContextEnded {
+                record: fact.key.clone(),
+                field: field.clone(),
+                value: value.unwrap_or("completed").to_owned(),
+            };
+            match self.order(writes, subject(&current), event).await {
+                Ok(()) => return Ok(()),
+                Err(Unsettled::Again) => match self.again(&current, fact).await? {
+                    Some(tied) => current = tied,
+                    None => return Ok(()),
+                },
+                Err(other) => return Err(super::revoke::unsettled(other)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The same tie as it stands now; `None` when it has ended meanwhile.
+    async fn again(&self, tied: &Tied, fact: &Fact) -> Result<Option<Tied>, Error> {
+        let now = self
+            .store
+            .bound(self.realm, &fact.key)
+            .await
+            .map_err(|down| unavailable(&down))?;
+        Ok(now
+            .into_iter()
+            .find(|other| other.lineage.id == tied.lineage.id))
+    }
+}
+
+fn subject(tied: &Tied) -> Subject {
+    Subject {
+        task: Some(tied.task.id),
+        task_name: Some(tied.task.name.clone()),
+        lineage: Some(tied.lineage.id),
+        session: None,
+        workload: Some(tied.lineage.identity.id().clone()),
+    }
+}

@@ -1,0 +1,139 @@
+//! Which profile takes a piece of evidence, and the names that it gives to task and instance.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::attest::Attested;
+use crate::decide::denial::Denial;
+use crate::domain::grant::Audience;
+use crate::domain::name::{InstanceName, ProfileName, TaskName};
+use crate::domain::profile::TaskProfile;
+use crate::error::{Code, Error};
+
+/// The configured profiles.
+pub struct Profiles(BTreeMap<ProfileName, TaskProfile>);
+
+/// Which task and instance evidence is about, under which profile.
+pub struct Opening<'a> {
+    pub profile: &'a TaskProfile,
+    pub task: TaskName,
+    pub instance: InstanceName,
+}
+
+/// No profile takes the evidence, or several do and none was named.
+pub enum Unmatched {
+    Denied(Denial),
+    Ambiguous(Error),
+}
+
+impl Profiles {
+    /// A grant with secrets also grants the broker's own audience: secrets are read with a token.
+    pub fn new(profiles: Vec<TaskProfile>, own: &Audience) -> Self {
+        let completed = profiles.into_iter().map(|mut profile| {
+            for rule in profile
+                .grants
+                .values_mut()
+                .filter(|rule| !rule.secrets.is_empty())
+            {
+                rule.audiences.insert(own.clone());
+            }
+            (profile.name.clone(), profile)
+        });
+        Self(completed.collect())
+    }
+
+    pub fn named(&self, name: &ProfileName) -> Option<&TaskProfile> {
+        self.0.get(name)
+    }
+
+    /// The profile for this evidence: the one that was named, or the only one that takes it.
+    pub fn open<'a>(
+        &'a self,
+        attested: &Attested,
+        named: Option<&ProfileName>,
+    ) -> Result<Opening<'a>, Unmatched> {
+        let of_source = self.0.values().filter(|p| p.source == *attested.source());
+        let asked: Vec<_> = of_source
+            .filter(|p| named.is_none_or(|name| p.name == *name))
+            .collect();
+        let taking: Vec<_> = asked
+            .iter()
+            .filter(|p| p.takes(attested.claims()).is_ok())
+            .collect();
+        match taking.as_slice() {
+            [profile] => opening(profile, attested),
+            [] => Err(Unmatched::Denied(unmatched(&asked, attested))),
+            [_, ..] => Err(Unmatched::Ambiguous(
+                Error::new(
+                    Code::ProfileAmbiguous,
+                    "several profiles take this evidence: name one with `profile`",
+                )
+                .with_field("profile"),
+            )),
+        }
+    }
+}
+
+/// The names of task and instance, from the evidence.
+pub fn opening<'a>(
+    profile: &'a TaskProfile,
+    attested: &Attested,
+) -> Result<Opening<'a>, Unmatched> {
+    let refuse = |why: String| {
+        let text = format!(
+            "the evidence does not name a task of the profile `{}`: {why}",
+            profile.name
+        );
+        Unmatched::Denied(Denial::new(Code::ProfileUnmatched, text))
+    };
+    let claims = attested.claims();
+    let segments = profile
+        .task
+        .fill(claims)
+        .map_err(|e| refuse(e.to_string()))?;
+    let task = TaskName::new(&profile.source, &segments).map_err(|e| refuse(e.to_string()))?;
+    let instance = profile
+        .instance
+        .fill(claims)
+        .map_err(|e| refuse(e.to_string()))?;
+    let instance = instance.parse().map_err(|e| refuse(format!("{e}")))?;
+    Ok(Opening {
+        profile,
+        task,
+        instance,
+    })
+}
+
+/// The evidence has verified, so its holder may know which claim failed, where one profile was meant.
+fn unmatched(asked: &[&TaskProfile], attested: &Attested) -> Denial {
+    let Some(profile) = asked.first().filter(|_| asked.len() == 1) else {
+        return Denial::new(Code::ProfileUnmatched, "no profile takes this evidence")
+            .field("profile");
+    };
+    let Err(claim) = profile.takes(attested.claims()) else {
+        return Denial::new(Code::ProfileUnmatched, "no profile takes this evidence")
+            .field("profile");
+    };
+    let allowed: BTreeSet<&str> = profile
+        .matches
+        .get(claim)
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    let observed = attested
+        .claims()
+        .get(claim)
+        .map_or("(absent)", String::as_str);
+    Denial::new(
+        Code::ProfileUnmatched,
+        format!(
+            "the profile `{}` does not take this `{claim}`",
+            profile.name
+        ),
+    )
+    .field(claim)
+    .because(
+        allowed.into_iter().collect::<Vec<_>>().join(" or "),
+        observed,
+    )
+}

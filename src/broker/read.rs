@@ -1,0 +1,178 @@
+//! Read a secret: issue, with an access token and its proof as the evidence. Everything is judged
+//! anew; the session is not extended; the lease has the token as its parent.
+
+use crate::broker::issued::Issued;
+use crate::broker::refuse::Trace;
+use crate::broker::settle::{Unsettled, overloaded};
+use crate::broker::token::{OwnToken, invalid};
+use crate::broker::{ATTEMPTS, Broker, Presented, RETRY, unavailable};
+use crate::context::observe::Ties;
+use crate::decide::case::{Ask, Case};
+use crate::decide::decide;
+use crate::decide::engine::Verb;
+use crate::decide::permit::Permit;
+use crate::domain::credential::CredentialRecord;
+use crate::domain::grant::SecretPath;
+use crate::domain::profile::TaskProfile;
+use crate::domain::secret::Secret;
+use crate::domain::standing::Held;
+use crate::error::{Code, Error};
+use crate::ledger::change::SealedVersion;
+use crate::ledger::intent::open;
+
+/// What is asked with an access token.
+#[derive(Debug)]
+pub struct ReadRequest {
+    pub token: Secret,
+    /// How the token was presented (RFC 9449 §7.1): a token that is bound to a key is not a bearer
+    /// token.
+    pub scheme: Scheme,
+    pub proof: Option<Presented>,
+    pub path: SecretPath,
+}
+
+/// The authentication scheme that the token came with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    Bearer,
+    Dpop,
+}
+
+struct Caller {
+    token: std::sync::Arc<OwnToken>,
+    key: Option<crate::attest::dpop::ProvenKey>,
+}
+
+impl Broker {
+    /// Reads a secret under a lease.
+    ///
+    /// # Errors
+    /// Everything in the table of outcomes; nothing was read then.
+    pub async fn read(&self, request: ReadRequest) -> Result<Issued, Error> {
+        self.fresh()?;
+        let caller = self.bearer(&request)?;
+        for _ in 0..ATTEMPTS {
+            let held = self.held(caller.token.claims.session).await?;
+            let profile = self.profile_of(&held, "read").await?;
+            match self.try_read(&caller, held, profile, &request.path).await? {
+                Ok(issued) => return Ok(issued),
+                Err((Unsettled::Again | Unsettled::EvidenceUsed(_), _)) => {}
+                Err((Unsettled::Denied(denial), trace)) => {
+                    return Err(self.deny(denial, &trace).await);
+                }
+                Err((Unsettled::Failed(error), _)) => return Err(error),
+            }
+        }
+        Err(overloaded(RETRY))
+    }
+
+    /// The token and the key that came with it. A token for another service is not for us, whoever
+    /// holds it.
+    fn bearer(&self, request: &ReadRequest) -> Result<Caller, Error> {
+        let now = self.clock.now();
+        let text = request
+            .token
+            .expose_str()
+            .ok_or_else(|| invalid("it is not text"))?;
+        let token = self.own_token(text)?;
+        if now.seconds() >= token.claims.exp {
+            return Err(invalid("it has expired"));
+        }
+        if !token.claims.aud.contains(&self.own_audience) {
+            return Err(invalid("it is for another audience"));
+        }
+        let key = Self::prove(request.proof.as_ref(), Some(text), now)?;
+        let bound = token.claims.cnf.map(|cnf| cnf.jkt);
+        let shown = key.as_ref().map(crate::attest::dpop::ProvenKey::thumbprint);
+        let scheme = if bound.is_some() {
+            Scheme::Dpop
+        } else {
+            Scheme::Bearer
+        };
+        if scheme != request.scheme || bound != shown {
+            return Err(Error::new(
+                Code::ProofInvalid,
+                "the token must be shown with a DPoP proof by the key it is bound to",
+            ));
+        }
+        Ok(Caller { token, key })
+    }
+
+    /// One way through, as for issue.
+    async fn try_read(
+        &self,
+        caller: &Caller,
+        held: Held,
+        profile: &TaskProfile,
+        path: &SecretPath,
+    ) -> Result<Result<Issued, (Unsettled, Trace)>, Error> {
+        let parent = self.parent(caller, &held).await?;
+        let facts = self
+            .observer
+            .observe(profile, Ties::Lineage(&held.lineage))
+            .await;
+        let (task, instance) = (held.task.name.clone(), held.lineage.instance.clone());
+        let identity = held.lineage.identity.clone();
+        let standing = held.into();
+        let case = Case {
+            verb: Verb::Read,
+            profile,
+            task_name: &task,
+            instance: &instance,
+            identity: &identity,
+            claims: None,
+            evidence: None,
+            seen_before: false,
+            evidence_once: None,
+            key: caller
+                .key
+                .as_ref()
+                .map(crate::attest::dpop::ProvenKey::thumbprint),
+            proof: caller
+                .key
+                .as_ref()
+                .map(crate::attest::dpop::ProvenKey::once),
+            standing: &standing,
+            parent: Some(&parent),
+            facts: &facts,
+            ask: Ask::Secret { path: path.clone() },
+        };
+        let trace = Trace::of(&case, "read");
+        let now = self.clock.now();
+        let permit = match decide(case, &self.policies.load(), now) {
+            Ok(permit) => permit,
+            Err(refusal) => return Err(self.refuse(refusal, &trace).await),
+        };
+        let sealed = self.sealed(&permit).await?;
+        let minted = self
+            .minter
+            .mint(open(permit, Some(sealed), self.scene(now)))?;
+        Ok(self
+            .settle(minted)
+            .await
+            .map_err(|unsettled| (unsettled, trace)))
+    }
+
+    /// The record of the token that was shown. A token without one was never issued.
+    async fn parent(&self, caller: &Caller, held: &Held) -> Result<CredentialRecord, Error> {
+        let row = self
+            .store
+            .credential(self.realm, held.lineage.id, caller.token.claims.jti)
+            .await;
+        row.map_err(|down| unavailable(&down))?
+            .ok_or_else(|| invalid("it has no record"))
+    }
+
+    /// The version that is read. Only a caller that may read the path learns whether there is one.
+    async fn sealed(&self, permit: &Permit) -> Result<SealedVersion, Error> {
+        let absent =
+            || Error::new(Code::NotFound, "there is no secret at this path").with_field("path");
+        let path = permit.secret().ok_or_else(absent)?;
+        let row = self
+            .store
+            .secret(self.realm, path)
+            .await
+            .map_err(|down| unavailable(&down))?;
+        row.ok_or_else(absent)
+    }
+}

@@ -1,0 +1,236 @@
+//! Renew: a session's handle and its key's proof, and then the same road as at the first time. All
+//! facts and policies are judged anew, and what was pinned is held against what is.
+
+use std::collections::BTreeSet;
+
+use crate::attest::{Attested, Evidence};
+use crate::broker::issued::Issued;
+use crate::broker::profiles::opening;
+use crate::broker::refuse::Trace;
+use crate::broker::settle::{Unsettled, overloaded};
+use crate::broker::{ATTEMPTS, Broker, Presented, RETRY, unavailable};
+use crate::context::observe::Ties;
+use crate::decide::case::{Ask, Case};
+use crate::decide::decide;
+use crate::decide::denial::Denial;
+use crate::decide::engine::Verb;
+use crate::domain::grant::{Audience, Scope};
+use crate::domain::ids::SessionId;
+use crate::domain::key::Digest;
+use crate::domain::profile::{RenewalMode, TaskProfile};
+use crate::domain::secret::Secret;
+use crate::domain::standing::{Held, Standing};
+use crate::domain::time::Timestamp;
+use crate::domain::validity::SKEW;
+use crate::error::{Code, Error};
+use crate::ledger::intent::open;
+use crate::mint::handle;
+
+/// What is asked with a handle.
+#[derive(Debug)]
+pub struct RenewRequest {
+    pub handle: Secret,
+    pub proof: Option<Presented>,
+    /// Fresh evidence of the same job, where the profile demands it or the caller has it.
+    pub evidence: Option<Evidence>,
+    /// Empty: what the session opened with.
+    pub audiences: BTreeSet<Audience>,
+    pub scopes: BTreeSet<Scope>,
+}
+
+/// What the caller proved, beside the handle.
+struct Caller {
+    session: SessionId,
+    key: crate::attest::dpop::ProvenKey,
+    attested: Option<Attested>,
+}
+
+impl Broker {
+    /// Renews a session's token (RFC 6749 §6, judged anew).
+    ///
+    /// # Errors
+    /// Everything in the table of outcomes; nothing was issued then.
+    pub async fn renew(&self, request: RenewRequest) -> Result<Issued, Error> {
+        self.fresh()?;
+        let caller = self.caller(&request).await?;
+        for _ in 0..ATTEMPTS {
+            let held = self.held(caller.session).await?;
+            let profile = self.profile_of(&held, "renew").await?;
+            let ask = asked(&request, &held);
+            match self.try_renew(&caller, &held.into(), profile, &ask).await? {
+                Ok(issued) => return Ok(issued),
+                Err((Unsettled::Again, _)) => {}
+                Err((Unsettled::EvidenceUsed(_), trace)) => {
+                    let denial = Denial::new(
+                        Code::EvidenceReplayed,
+                        "the evidence was used before: show fresh evidence",
+                    );
+                    return Err(self.deny(denial, &trace).await);
+                }
+                Err((Unsettled::Denied(denial), trace)) => {
+                    return Err(self.deny(denial, &trace).await);
+                }
+                Err((Unsettled::Failed(error), _)) => return Err(error),
+            }
+        }
+        Err(overloaded(RETRY))
+    }
+
+    async fn caller(&self, request: &RenewRequest) -> Result<Caller, Error> {
+        let now = self.clock.now();
+        let invalid = || {
+            Error::new(
+                Code::TokenInvalid,
+                "the renewal handle is not one of this broker's",
+            )
+        };
+        let text = request.handle.expose_str().ok_or_else(invalid)?;
+        let session = handle::session(&self.minter.keys.load(), text).ok_or_else(invalid)?;
+        let key = Self::prove(request.proof.as_ref(), None, now)?.ok_or_else(|| {
+            Error::new(
+                Code::ProofRequired,
+                "a renewal needs a DPoP proof by the session's key",
+            )
+        })?;
+        let attested = match &request.evidence {
+            Some(evidence) => Some(
+                self.attestors
+                    .attest(evidence, Some(key.clone()), now)
+                    .await?,
+            ),
+            None => None,
+        };
+        Ok(Caller {
+            session,
+            key,
+            attested,
+        })
+    }
+
+    /// One way through, as for issue; the ties are the lineage's own, or fresh evidence's.
+    async fn try_renew(
+        &self,
+        caller: &Caller,
+        standing: &Standing,
+        profile: &TaskProfile,
+        ask: &Ask,
+    ) -> Result<Result<Issued, (Unsettled, Trace)>, Error> {
+        let (Some(task), Some(lineage)) = (&standing.task, &standing.lineage) else {
+            return Err(Error::new(Code::Internal, "a session without its task"));
+        };
+        let attested = caller.attested.as_ref();
+        let ties = attested.map_or(Ties::Lineage(lineage), Ties::Evidence);
+        let facts = self.observer.observe(profile, ties).await;
+        let case = Case {
+            verb: Verb::Renew,
+            profile,
+            task_name: &task.name,
+            instance: &lineage.instance,
+            identity: attested.map_or(&lineage.identity, Attested::identity),
+            claims: attested.map(Attested::claims),
+            evidence: attested.map(Attested::evidence),
+            seen_before: false,
+            evidence_once: attested.map(evidence_once),
+            key: Some(caller.key.thumbprint()),
+            proof: Some(caller.key.once()),
+            standing,
+            parent: None,
+            facts: &facts,
+            ask: ask.clone(),
+        };
+        let trace = Trace::of(&case, "renew");
+        if let Some(denial) = demanded(profile, attested, &case) {
+            return Err(self.deny(denial, &trace).await);
+        }
+        let now = self.clock.now();
+        let permit = match decide(case, &self.policies.load(), now) {
+            Ok(permit) => permit,
+            Err(refusal) => return Err(self.refuse(refusal, &trace).await),
+        };
+        let minted = self.minter.mint(open(permit, None, self.scene(now)))?;
+        Ok(self
+            .settle(minted)
+            .await
+            .map_err(|unsettled| (unsettled, trace)))
+    }
+
+    /// The session with its lineage and task.
+    pub(in crate::broker) async fn held(&self, session: SessionId) -> Result<Held, Error> {
+        let held = self
+            .store
+            .held(self.realm, session)
+            .await
+            .map_err(|down| unavailable(&down))?;
+        held.ok_or_else(|| Error::new(Code::TokenInvalid, "the session has long ended"))
+    }
+
+    /// The profile that the task was opened under, if it is still configured.
+    pub(in crate::broker) async fn profile_of(
+        &self,
+        held: &Held,
+        verb: &'static str,
+    ) -> Result<&TaskProfile, Error> {
+        if let Some(profile) = self.profiles.named(&held.task.profile) {
+            return Ok(profile);
+        }
+        let text = format!(
+            "the profile `{}` is no longer configured",
+            held.task.profile
+        );
+        let trace = Trace::early(verb, &held.lineage.identity, None, held.clone().into());
+        Err(self
+            .deny(
+                Denial::new(Code::ProfileUnmatched, text).field("profile"),
+                &trace,
+            )
+            .await)
+    }
+}
+
+/// What the profile demands beside the handle: fresh evidence, and of the very same job.
+fn demanded(profile: &TaskProfile, attested: Option<&Attested>, case: &Case<'_>) -> Option<Denial> {
+    let Some(attested) = attested else {
+        let text =
+            "the profile renews with fresh evidence only: send a new ID token as subject_token";
+        return (profile.renewal == RenewalMode::FreshEvidence)
+            .then(|| Denial::new(Code::EvidenceRequired, text).field("subject_token"));
+    };
+    let same = *attested.source() == profile.source
+        && opening(profile, attested)
+            .is_ok_and(|o| o.task == *case.task_name && o.instance == *case.instance);
+    (!same).then(|| {
+        Denial::new(
+            Code::ProfileUnmatched,
+            "the evidence is of another job than the session's",
+        )
+        .field("subject_token")
+    })
+}
+
+fn asked(request: &RenewRequest, held: &Held) -> Ask {
+    let granted = &held.session.granted;
+    if request.audiences.is_empty() && request.scopes.is_empty() {
+        return Ask::Token {
+            audiences: granted.audiences.clone(),
+            scopes: granted.scopes.clone(),
+        };
+    }
+    let audiences = if request.audiences.is_empty() {
+        &granted.audiences
+    } else {
+        &request.audiences
+    };
+    Ask::Token {
+        audiences: audiences.clone(),
+        scopes: request.scopes.clone(),
+    }
+}
+
+fn evidence_once(attested: &Attested) -> (Timestamp, Digest) {
+    let mark = attested.evidence();
+    let source = attested.source().as_str().as_bytes();
+    (
+        mark.expires_at.plus(SKEW),
+        Digest::of(&[source, mark.digest.as_bytes(), &0_u32.to_be_bytes()]),
+    )
+}

@@ -1,0 +1,218 @@
+//! Whether what was asked is permitted. Three outcomes: a [`permit::Permit`]; a denial, because
+//! something is known to be false; or undetermined, because something is not known, which issues
+//! nothing and revokes nothing.
+//!
+//! Invariants are the code of this module and cannot be configured away; they come first. Grants
+//! are Cedar policies, and are asked last.
+
+pub mod bindings;
+pub mod case;
+#[cfg(test)]
+mod cases;
+pub mod denial;
+pub mod engine;
+mod entities;
+pub mod load;
+pub mod permit;
+mod select;
+mod standing;
+
+use crate::context::observe::good_until;
+use crate::decide::case::{Ask, Case};
+use crate::decide::denial::{Denial, Refusal};
+use crate::decide::engine::{PolicySet, Question, Target, Verb, Verdict};
+use crate::decide::permit::{Permit, PermitParts, Planned};
+use crate::domain::context::Record;
+use crate::domain::grant::{Grants, Wider};
+use crate::domain::time::Timestamp;
+use crate::domain::validity::Validity;
+use crate::error::Code;
+
+/// Decides one case on one set of policies, at one moment. It reads nothing else.
+///
+/// # Errors
+/// Denied or undetermined, with the field that decided.
+pub fn decide(case: Case<'_>, policies: &PolicySet, now: Timestamp) -> Result<Permit, Refusal> {
+    standing::check(&case, now)?;
+    bindings::check(&case, now)?;
+    let grants = grants(&case)?;
+    let planned = plan(&case, &grants)?;
+    let permits = judge(&case, &planned, policies, now)?;
+    let deadline = case
+        .standing
+        .task
+        .as_ref()
+        .map_or_else(|| now.plus(case.profile.lifetimes.deadline), |t| t.deadline);
+    let validity = validity(&case, &planned, deadline, now)?;
+    Ok(Permit::new(PermitParts {
+        verb: case.verb,
+        profile: case.profile.name.clone(),
+        task_name: case.task_name.clone(),
+        instance: case.instance.clone(),
+        identity: case.identity.clone(),
+        bindings: bindings::pins(&case),
+        grants,
+        spends: spends(&case, &planned),
+        planned,
+        deadline,
+        validity,
+        session_until: now.plus(case.profile.lifetimes.session).min(deadline),
+        key: case.key,
+        evidence: case.evidence,
+        seen_before: case.repeats(),
+        evidence_once: case.evidence_once,
+        proof: case.proof,
+        parent: case.parent.cloned(),
+        policies: permits,
+        policy_set: policies.digest(),
+        facts: case.facts.known().map(case::fact_mark).collect(),
+        good_until: good_until(case.facts, case.profile),
+        standing: case.standing.clone(),
+    }))
+}
+
+/// The lineage's own grants; for a lineage that opens, the task's; for a task that opens, the
+/// profile's, filled from the evidence.
+fn grants(case: &Case<'_>) -> Result<Grants, Refusal> {
+    if let Some(lineage) = &case.standing.lineage {
+        return Ok(lineage.grants.clone());
+    }
+    if let Some(task) = &case.standing.task {
+        return Ok(task.grants.clone());
+    }
+    let claims = case
+        .claims
+        .ok_or_else(|| Denial::new(Code::EvidenceRequired, "a task opens by evidence only"))?;
+    case.profile.grants_for(claims).map_err(|why| {
+        Denial::new(
+            Code::ProfileUnmatched,
+            format!("the profile's grants do not fit the evidence: {why}"),
+        )
+        .into()
+    })
+}
+
+fn plan(case: &Case<'_>, grants: &Grants) -> Result<Planned, Refusal> {
+    let refuse = |wider: Wider| {
+        let (code, field, text) = match wider {
+            Wider::Audience | Wider::Uses => (
+                Code::TargetRefused,
+                "audience",
+                "no grant of the task has this audience",
+            ),
+            Wider::Scope => (
+                Code::ScopeRefused,
+                "scope",
+                "the grant for this audience has not this scope",
+            ),
+            Wider::Secret => (
+                Code::SecretRefused,
+                "path",
+                "no grant of the task covers this secret",
+            ),
+        };
+        Refusal::from(Denial::new(code, text).field(field))
+    };
+    match &case.ask {
+        Ask::Token { audiences, scopes } => grants
+            .token(audiences, scopes)
+            .map(Planned::Token)
+            .map_err(refuse),
+        Ask::Secret { path } => {
+            let grant = grants.secret(path).map_err(refuse)?.clone();
+            Ok(Planned::Secret {
+                grant,
+                path: path.clone(),
+            })
+        }
+    }
+}
+
+fn judge(
+    case: &Case<'_>,
+    planned: &Planned,
+    policies: &PolicySet,
+    now: Timestamp,
+) -> Result<Vec<String>, Refusal> {
+    let records: Vec<&Record> = case
+        .facts
+        .known()
+        .filter_map(|fact| fact.record.as_ref())
+        .collect();
+    let target = match planned {
+        Planned::Token(token) => Target::Token {
+            grant: &token.name,
+            audiences: &token.audiences,
+            scopes: &token.scopes,
+        },
+        Planned::Secret { grant, path } => Target::Secret { grant, path },
+    };
+    let question = Question {
+        verb: case.verb,
+        identity: case.identity,
+        source: &case.profile.source,
+        profile: case.profile,
+        target,
+        records: &records,
+        key_bound: case.key.is_some(),
+        now,
+    };
+    match policies.judge(&question) {
+        Verdict::Permitted { policies } => Ok(policies),
+        Verdict::Denied {
+            code,
+            policies,
+            advice,
+            errors,
+        } => {
+            let text = if policies.is_empty() {
+                "no policy permits it"
+            } else {
+                "a policy forbids it"
+            };
+            let text = advice.map_or_else(|| text.to_owned(), |advice| format!("{text}: {advice}"));
+            Err(Denial::new(code, text)
+                .policies(policies)
+                .internal(errors.join("; "))
+                .into())
+        }
+    }
+}
+
+/// A use is spent by what is handed out first, not by its renewal or by the same evidence shown
+/// again.
+fn spends(case: &Case<'_>, planned: &Planned) -> bool {
+    match planned {
+        Planned::Token(_) => case.standing.session.is_none(),
+        Planned::Secret { .. } => true,
+    }
+}
+
+fn validity(
+    case: &Case<'_>,
+    planned: &Planned,
+    deadline: Timestamp,
+    now: Timestamp,
+) -> Result<Validity, Refusal> {
+    let lifetimes = case.profile.lifetimes;
+    let ttl = match planned {
+        Planned::Token(_) => lifetimes.token,
+        Planned::Secret { .. } => lifetimes.lease,
+    };
+    let mut ends = vec![deadline];
+    ends.extend(case.parent.map(|parent| parent.expires_at));
+    if let (true, Some(session)) = (case.repeats(), &case.standing.session) {
+        ends.push(session.evidence.granted_until);
+    }
+    Validity::clamp(now, ttl, &ends).ok_or_else(|| {
+        let (code, text) = if case.verb == Verb::Issue && case.repeats() {
+            (
+                Code::EvidenceReplayed,
+                "what this evidence was good for has ended: show fresh evidence",
+            )
+        } else {
+            (Code::TaskExpired, "nothing is left of the task's time")
+        };
+        Denial::new(code, text).into()
+    })
+}

@@ -1,0 +1,153 @@
+//! Minting: from an intent to the bytes of a credential. Minting computes and records nothing; what
+//! it makes is held back until the ledger has the change, and a signature that never left the
+//! process was never issued.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use writ_keys::Keyring;
+
+use crate::domain::credential::{CredentialKind, CredentialRecord};
+use crate::domain::ids::{ChangeId, Realm};
+use crate::domain::lineage::Lineage;
+use crate::domain::secret::Secret;
+use crate::domain::session::Session;
+use crate::domain::task::Task;
+use crate::error::{Code, Error};
+use crate::ledger::change::Change;
+use crate::ledger::intent::{Intent, IntentParts};
+
+pub mod access_token;
+pub mod handle;
+pub mod sealed;
+
+/// Makes credentials by the keys in force.
+pub struct Minter {
+    pub keys: Arc<ArcSwap<Keyring>>,
+    /// The `iss` of every token.
+    pub issuer: String,
+    pub realm: Realm,
+}
+
+/// Credential bytes that may not leave yet, with the change that must be durable first. It cannot be
+/// copied and is used once.
+pub struct Minted {
+    change: Change,
+    held: HeldBack,
+}
+
+/// What waits for its record.
+pub struct HeldBack {
+    change: ChangeId,
+    product: Product,
+    task: Task,
+    lineage: Lineage,
+    session: Session,
+    credential: CredentialRecord,
+}
+
+/// A credential as it is handed out.
+pub enum Product {
+    AccessToken {
+        token: Secret,
+        /// The renewal handle; a session without a key has none.
+        handle: Option<Secret>,
+    },
+    Secret(Secret),
+}
+
+/// A credential that was released, with what it belongs to.
+pub struct Released {
+    pub product: Product,
+    pub task: Task,
+    pub lineage: Lineage,
+    pub session: Session,
+    pub credential: CredentialRecord,
+}
+
+impl Minter {
+    /// Mints what the intent is for.
+    ///
+    /// # Errors
+    /// Internal: a key is missing or a sealed secret does not open.
+    pub fn mint(&self, intent: Intent) -> Result<Minted, Error> {
+        let IntentParts {
+            change,
+            task,
+            lineage,
+            session,
+            credential,
+            secret,
+        } = intent.into_parts();
+        let keys = self.keys.load();
+        let product = match &credential.kind {
+            CredentialKind::AccessToken(grant) => {
+                let claims = access_token::Claims::new(
+                    &self.issuer,
+                    grant,
+                    &credential,
+                    &task,
+                    &lineage,
+                    &session,
+                );
+                let token = keys
+                    .sign_jwt(access_token::TYPE, &claims)
+                    .map_err(|e| failed(&e))?;
+                let handle = session.key.map(|_| handle::derive(&keys, session.id));
+                Product::AccessToken {
+                    token: token.into(),
+                    handle,
+                }
+            }
+            CredentialKind::SecretLease(_) => {
+                let sealed = secret.ok_or_else(|| failed(&"no secret was given to read"))?;
+                Product::Secret(sealed::open(&keys, self.realm, &sealed).map_err(|e| failed(&e))?)
+            }
+        };
+        let held = HeldBack {
+            change: change.id,
+            product,
+            task,
+            lineage,
+            session,
+            credential,
+        };
+        Ok(Minted { change, held })
+    }
+}
+
+impl Minted {
+    /// The change that has to be durable, and what waits for it.
+    pub fn part(self) -> (Change, HeldBack) {
+        (self.change, self.held)
+    }
+}
+
+impl HeldBack {
+    /// Releases the credential for the change that was recorded. Any other change's record releases
+    /// nothing.
+    pub fn release(self, recorded: ChangeId) -> Result<Released, Error> {
+        if self.change != recorded {
+            return Err(failed(&"the record is another change's"));
+        }
+        let Self {
+            product,
+            task,
+            lineage,
+            session,
+            credential,
+            ..
+        } = self;
+        Ok(Released {
+            product,
+            task,
+            lineage,
+            session,
+            credential,
+        })
+    }
+}
+
+fn failed(why: &impl std::fmt::Display) -> Error {
+    Error::new(Code::Internal, "the credential could not be made").with_internal(why)
+}

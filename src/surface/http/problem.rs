@@ -1,0 +1,95 @@
+//! The one mapping from an outcome to an answer of the API: a problem document (RFC 9457) with the
+//! stable `code`, the `field` that decided and the `denial_id` by which an operator finds the trace.
+//! The OAuth endpoints have their own mapping, in `oauth::error`; the table of both is
+//! `docs/reference/outcomes.md`.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use crate::error::{Code, Error, Kind};
+
+/// A problem document.
+#[derive(Debug, Serialize)]
+pub struct Problem<'a> {
+    /// Problem types are not dereferenced here: the code is the identifier.
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denial_id: Option<&'a str>,
+}
+
+/// The status of an outcome at the API.
+pub const fn status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::Malformed => StatusCode::BAD_REQUEST,
+        Kind::Unverified | Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Target | Kind::Scope | Kind::Denied => StatusCode::FORBIDDEN,
+        Kind::Absent => StatusCode::NOT_FOUND,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Undetermined => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The answer of the API for an outcome.
+pub fn response(error: &Error) -> Response {
+    log(error);
+    let status = status(error.kind());
+    let problem = Problem {
+        r#type: "about:blank",
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+        detail: error.public(),
+        code: error.code().as_str(),
+        field: error.field(),
+        denial_id: error.denial(),
+    };
+    let body = serde_json::to_vec(&problem).unwrap_or_else(|_| b"{}".to_vec());
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    retry_after(error, headers);
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, challenge(error.code()));
+    }
+    response
+}
+
+/// Tells the caller when to ask again (RFC 9110 §10.2.3), in whole seconds and never zero.
+pub fn retry_after(error: &Error, headers: &mut http::HeaderMap) {
+    if let Some(after) = error.retry_after() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+    }
+}
+
+/// Says once, at the boundary that handles it, what only the operator may read.
+pub fn log(error: &Error) {
+    let (code, field, internal) = (error.code().as_str(), error.field(), error.internal());
+    match error.kind() {
+        Kind::Internal => tracing::error!(code, field, internal, "failed: {}", error.public()),
+        Kind::Undetermined => tracing::warn!(code, field, internal, "undetermined: {}", error.public()),
+        Kind::Malformed
+        | Kind::Unverified
+        | Kind::Unauthenticated
+        | Kind::Target
+        | Kind::Scope
+        | Kind::Denied
+        | Kind::Absent
+        | Kind::Conflict => tracing::debug!(code, field, internal, "refused: {}", error.public()),
+    }
+}
+
+/// RFC 9449 §7.1: both schemes are served, and which error it was.
+fn challenge(code: Code) -> HeaderValue {
+    if code == Code::ProofInvalid {
+        return HeaderValue::from_static("DPoP error=\"invalid_dpop_proof\", algs=\"ES256 EdDSA\", Bearer");
+    }
+    HeaderValue::from_static("DPoP error=\"invalid_token\", algs=\"ES256 EdDSA\", Bearer error=\"invalid_token\"")
+}
