@@ -1,0 +1,192 @@
+//! Starts the world and serves it on loopback. The accept loop is the world's own, because only
+//! below the router can a connection be closed without an answer.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::Response;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::error::WorldError;
+use crate::faults::HangUp;
+use crate::hooks::{HookTarget, Hooks};
+use crate::site::Site;
+use crate::{control, github_api, oidc};
+
+/// What a world is started with.
+#[derive(Clone)]
+pub struct Options {
+    /// A loopback address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Path prefixes, each an issuer with a world of its own: `""` or `/name`.
+    pub issuers: Vec<String>,
+    /// What the API wants as `Authorization: Bearer`.
+    pub api_token: String,
+    /// Where every site's events go at first.
+    pub hooks: Vec<HookTarget>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            issuers: vec![String::new()],
+            api_token: "practice-api-token".to_owned(),
+            hooks: Vec::new(),
+        }
+    }
+}
+
+/// The practice world.
+pub struct World;
+
+impl World {
+    /// Starts a world; it serves as long as the answer lives.
+    pub async fn start(options: Options) -> Result<Running, WorldError> {
+        if !options.listen.ip().is_loopback() {
+            return Err(WorldError::Invalid(format!(
+                "{} is not loopback",
+                options.listen
+            )));
+        }
+        let listener = TcpListener::bind(options.listen).await?;
+        let base_url = format!("http://{}", listener.local_addr()?);
+        let mut tasks = JoinSet::new();
+        let mut sites = BTreeMap::new();
+        let mut router = Router::new();
+        for prefix in &options.issuers {
+            check_prefix(prefix)?;
+            let (hooks, work) = Hooks::new(options.hooks.clone())?;
+            tasks.spawn(work);
+            let issuer = format!("{base_url}{prefix}");
+            let site = Arc::new(Site::new(&issuer, options.api_token.clone(), hooks)?);
+            if sites.insert(prefix.clone(), Arc::clone(&site)).is_some() {
+                return Err(WorldError::Exists {
+                    kind: "issuer",
+                    name: prefix.clone(),
+                });
+            }
+            let served = site_routes(&site);
+            router = if prefix.is_empty() {
+                router.merge(served)
+            } else {
+                router.nest(prefix, served)
+            };
+        }
+        tasks.spawn(serve(listener, router));
+        Ok(Running {
+            base_url,
+            sites,
+            tasks,
+        })
+    }
+}
+
+/// A world that is being served; dropping it ends it at once.
+pub struct Running {
+    base_url: String,
+    sites: BTreeMap<String, Arc<Site>>,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// `http://127.0.0.1:PORT`, without a trailing slash.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The site under that prefix (`""` unless the options named others).
+    pub fn site(&self, prefix: &str) -> Result<&Arc<Site>, WorldError> {
+        self.sites
+            .get(prefix)
+            .ok_or_else(|| WorldError::unknown("issuer", prefix))
+    }
+
+    /// Ends the world and waits until nothing of it runs.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+fn site_routes(site: &Arc<Site>) -> Router {
+    oidc::routes(site)
+        .nest("/api", github_api::routes(site))
+        .nest("/control", control::routes())
+        .with_state(Arc::clone(site))
+}
+
+/// One segment, so that no issuer's paths lie within another's.
+fn check_prefix(prefix: &str) -> Result<(), WorldError> {
+    let Some(name) = prefix.strip_prefix('/') else {
+        return if prefix.is_empty() {
+            Ok(())
+        } else {
+            Err(bad_prefix(prefix))
+        };
+    };
+    let plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if name.is_empty() || !plain || ["api", "control", "token"].contains(&name) {
+        return Err(bad_prefix(prefix));
+    }
+    Ok(())
+}
+
+fn bad_prefix(prefix: &str) -> WorldError {
+    WorldError::Invalid(format!(
+        "{prefix:?} is no issuer prefix: it is empty or /name"
+    ))
+}
+
+async fn serve(listener: TcpListener, router: Router) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        if connections.len() >= MAX_CONNECTIONS {
+            connections.join_next().await;
+        }
+        match listener.accept().await {
+            Ok((stream, _)) => drop(connections.spawn(converse(stream, router.clone()))),
+            // Out of descriptors, or a peer that has gone already: neither is for ever.
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, router: Router) {
+    let inner = TowerToHyperService::new(router);
+    let service = service_fn(move |request| {
+        let answering = inner.call(request);
+        async move { answering.await.map_err(never).and_then(sendable) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service);
+    // A connection ends in an error when the peer leaves it or when it is hung up on purpose.
+    drop(connection.await);
+}
+
+fn sendable(response: Response) -> io::Result<Response> {
+    if response.extensions().get::<HangUp>().is_some() {
+        return Err(io::ErrorKind::ConnectionAborted.into());
+    }
+    Ok(response)
+}
+
+fn never(impossible: Infallible) -> io::Error {
+    match impossible {}
+}
+
+const MAX_CONNECTIONS: usize = 4_096;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
