@@ -15,4 +15,5 @@ pub mod secret;
 pub mod session;
 pub mod task;
 pub mod time;
+pub mod url;
 pub mod validity;

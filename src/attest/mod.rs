@@ -1,0 +1,4 @@
+//! Proving who is asking.
+
+pub mod preset;
+pub mod settings;

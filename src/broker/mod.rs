@@ -1,0 +1,3 @@
+//! The verbs: issue, renew, check, exchange, revoke, observe, administer.
+
+pub mod settings;

@@ -1,0 +1,3 @@
+//! How the broker is reached: decode, one call, encode.
+
+pub mod settings;
