@@ -2,6 +2,8 @@
 //! run, and which are names that somebody else can take over. The lint of profiles and the
 //! verification of evidence read the same table.
 
+use ClaimNature::{Id, Instance, Label, Name, Run, Text, Token};
+
 /// A vendor whose ID tokens are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Preset {
@@ -14,7 +16,7 @@ pub enum Preset {
 /// What a claim is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimNature {
-    /// A number that names one repository, project, owner or group for good.
+    /// A number that names one repository, or one owner of repositories, for good.
     Id,
     /// Names the run and its attempt: the task.
     Run,
@@ -62,6 +64,14 @@ impl Preset {
             .map(|(name, _)| *name)
     }
 
+    /// The claim that names one repository for good.
+    pub const fn repository(self) -> &'static str {
+        match self {
+            Self::GithubActions => "repository_id",
+            Self::GitlabCi => "project_id",
+        }
+    }
+
     /// Whether a job can ask for another ID token as long as it lives. Where the vendor mints once
     /// per job, a token proves that the job started, not that it lives.
     pub const fn mints_again(self) -> bool {
@@ -100,13 +110,10 @@ impl Preset {
     }
 }
 
-use ClaimNature::{Id, Instance, Label, Name, Run, Text, Token};
-
 /// GitHub documents these in "OpenID Connect reference", section "OIDC token claims".
 const GITHUB_ACTIONS: &[(&str, ClaimNature)] = &[
     ("repository_id", Id),
     ("repository_owner_id", Id),
-    ("enterprise_id", Id),
     ("run_id", Run),
     ("run_attempt", Run),
     ("check_run_id", Instance),
@@ -124,6 +131,7 @@ const GITHUB_ACTIONS: &[(&str, ClaimNature)] = &[
     ("ref", Text),
     ("head_ref", Text),
     ("base_ref", Text),
+    ("enterprise_id", Label),
     ("actor_id", Label),
     ("run_number", Label),
     ("environment_node_id", Label),
@@ -186,6 +194,7 @@ mod tests {
                 let found = preset.of_nature(nature).count();
                 assert!(found > 0, "{} has no {nature:?}", preset.as_str());
             }
+            assert_eq!(preset.nature(preset.repository()), Some(Id));
             let (claim, _) = preset.unmerged();
             assert_eq!(preset.nature(claim), Some(Label));
         }

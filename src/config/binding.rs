@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::conditions;
-use super::findings::{Findings, Span};
+use super::findings::{Bounds, Findings};
 use super::problem::Rule;
 use super::profile::Trusted;
 use super::raw::{RawBinding, RawProfile, Text};
@@ -147,10 +147,10 @@ fn visible(
     }
 }
 
-const MAX_AGE: Span = Span {
+const MAX_AGE: Bounds = Bounds {
     key: "max_age",
     least: Duration::from_secs(1),
-    most: Duration::from_secs(300),
-    default: Duration::from_secs(60),
+    most: Duration::from_mins(5),
+    default: Duration::from_mins(1),
     rule: Rule::MaxAge,
 };

@@ -1,18 +1,18 @@
 //! The raw file as a whole: each section by its own check, then what holds between sections.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::findings::{Findings, Span};
+use super::findings::{Bounds, Findings};
 use super::problem::Rule;
 use super::raw::{RawFile, RawKeys, RawResourceServer, Text};
-use super::{Config, listen, profile, secret_file, source};
+use super::{Config, files, listen, profile, source};
 use crate::broker::settings::{BrokerSettings, KeyLocation, Limits, PolicyText, PolicyTexts};
 use crate::domain::grant::Audience;
 use crate::domain::profile::TaskProfile;
 use crate::domain::url::BaseUrl;
 use crate::store::settings::StoreSettings;
-use crate::surface::settings::ResourceServer;
+use crate::surface::settings::{ListenSettings, ResourceServer};
 
 /// What a check of one section needs to know of the others.
 #[derive(Debug)]
@@ -27,24 +27,10 @@ pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config>
     let trust_domain = findings
         .given(raw.trust_domain.as_ref(), "trust_domain")
         .and_then(|text| findings.parsed(text, Rule::Name));
-    let issuer: Option<BaseUrl> = findings
-        .given(raw.issuer.as_ref(), "issuer")
-        .and_then(|text| findings.parsed(text, Rule::Url));
-    let listen = findings
-        .given(raw.listen.as_ref(), "listen")
-        .and_then(|section| listen::check(section, findings));
-    let scene = Scene {
-        private: listen.as_ref().is_some_and(listen::is_private),
-        issuer: issuer.clone(),
-    };
-    if let (Some(text), Some(issuer), Some(listen)) = (&raw.issuer, &issuer, &listen) {
-        let plain_and_private = listen.tls.is_none() && scene.private && issuer.is_loopback();
-        if !issuer.is_https() && !plain_and_private {
-            findings.refuse(text.span(), Rule::IssuerScheme, "the issuer is not https");
-        }
-    }
-    let store = findings.given(raw.store.as_ref(), "store");
-    let sqlite = store.map(|section| findings.path(&section.sqlite));
+    let (scene, listen) = front(raw, findings);
+    let sqlite = findings
+        .given(raw.store.as_ref(), "store")
+        .map(|section| findings.path(&section.sqlite));
     let keys = findings
         .given(raw.keys.as_ref(), "keys")
         .and_then(|section| keys(section.get_ref(), section.span(), findings));
@@ -61,7 +47,7 @@ pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config>
     Some(Config {
         broker: BrokerSettings {
             trust_domain: trust_domain?,
-            issuer: issuer?,
+            issuer: scene.issuer?,
             profiles,
             online: online.collect(),
             limits: Limits {
@@ -103,6 +89,24 @@ pub(super) fn distinct<'t>(
     }
 }
 
+/// The listeners and the issuer, which have to fit each other.
+fn front(raw: &RawFile, findings: &mut Findings<'_>) -> (Scene, Option<ListenSettings>) {
+    let issuer: Option<BaseUrl> = findings
+        .given(raw.issuer.as_ref(), "issuer")
+        .and_then(|text| findings.parsed(text, Rule::Url));
+    let listen = findings
+        .given(raw.listen.as_ref(), "listen")
+        .and_then(|section| listen::check(section, findings));
+    let private = listen.as_ref().is_some_and(listen::is_private);
+    if let (Some(text), Some(issuer), Some(listen)) = (&raw.issuer, &issuer, &listen) {
+        let stays_here = listen.tls.is_none() && private && issuer.is_loopback();
+        if !issuer.is_https() && !stays_here {
+            findings.refuse(text.span(), Rule::IssuerScheme, "the issuer is not https");
+        }
+    }
+    (Scene { issuer, private }, listen)
+}
+
 fn keys(
     raw: &RawKeys,
     at: std::ops::Range<usize>,
@@ -131,7 +135,7 @@ fn policies(raw: &RawFile, findings: &mut Findings<'_>) -> PolicyTexts {
     distinct(raw.policies.iter(), "policy file", findings);
     let mut own = Vec::new();
     for name in &raw.policies {
-        if let Some(text) = secret_file::text(findings, name) {
+        if let Some(text) = files::text(findings, name) {
             own.push(PolicyText {
                 name: name.get_ref().clone(),
                 text,
@@ -157,28 +161,13 @@ fn resource_servers(
         .collect();
     let mut known = Vec::new();
     for server in raw {
-        let mut audiences = BTreeMap::new();
-        for text in server.audiences.get_ref() {
-            if let Some(audience) = findings.parsed::<Audience>(text, Rule::Value) {
-                audiences.insert(audience, text.span());
-            }
-        }
-        if server.audiences.get_ref().is_empty() {
-            let what = "the resource server has no audience";
-            findings.refuse(server.audiences.span(), Rule::EmptyList, what);
-        }
-        for (audience, at) in &audiences {
-            if !granted.contains(audience) {
-                let what = format!("no profile grants `{audience}`");
-                findings.warn(at.clone(), Rule::AudienceUnused, what);
-            }
-        }
+        let audiences = audiences(server, &granted, findings);
         let name = findings.parsed(&server.name, Rule::Name);
         let secret = findings.parsed(&server.secret_sha256, Rule::Value);
         if let (Some(name), Some(secret)) = (name, secret) {
             known.push(ResourceServer {
                 name,
-                audiences: audiences.into_keys().collect(),
+                audiences,
                 secret,
             });
         }
@@ -186,7 +175,30 @@ fn resource_servers(
     known
 }
 
-const STALENESS: Span = Span {
+fn audiences(
+    server: &RawResourceServer,
+    granted: &BTreeSet<&Audience>,
+    findings: &mut Findings<'_>,
+) -> BTreeSet<Audience> {
+    let mut audiences = BTreeSet::new();
+    for text in server.audiences.get_ref() {
+        let Some(audience) = findings.parsed::<Audience>(text, Rule::Value) else {
+            continue;
+        };
+        if !granted.contains(&audience) {
+            let what = format!("no profile grants `{audience}`");
+            findings.warn(text.span(), Rule::AudienceUnused, what);
+        }
+        audiences.insert(audience);
+    }
+    if server.audiences.get_ref().is_empty() {
+        let what = "the resource server has no audience";
+        findings.refuse(server.audiences.span(), Rule::EmptyList, what);
+    }
+    audiences
+}
+
+const STALENESS: Bounds = Bounds {
     key: "staleness",
     least: Duration::from_secs(1),
     most: Duration::from_secs(30),

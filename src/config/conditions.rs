@@ -61,11 +61,14 @@ pub(super) fn against(
 ) {
     let (event, unmerged) = preset.unmerged();
     for (claim, texts) in raw.get_ref() {
-        let names = |value: &&str| texts.get_ref().0.iter().any(|text| text == *value);
-        let needed = match claim.get_ref().as_str() {
-            "runner_environment" if names(&"self-hosted") => Allowance::SelfHosted,
-            name if name == event && unmerged.iter().any(|v| names(v)) => Allowance::PullRequest,
-            _ => continue,
+        let name = claim.get_ref().as_str();
+        let mut values = texts.get_ref().0.iter().map(String::as_str);
+        let needed = if name == "runner_environment" && values.any(|v| v == "self-hosted") {
+            Allowance::SelfHosted
+        } else if name == event && values.any(|v| unmerged.contains(&v)) {
+            Allowance::PullRequest
+        } else {
+            continue;
         };
         if !allow.contains(&needed) {
             let what = "the condition asks for what `allow` does not name";

@@ -78,7 +78,9 @@ fn trusted(text: &mut String, ci: &DevCi) {
 }
 
 fn push(text: &mut String, key: &str, value: &str) {
-    text.push_str(&format!("{key} = {value}\n"));
+    for part in [key, " = ", value, "\n"] {
+        text.push_str(part);
+    }
 }
 
 fn below(dir: &Path, name: &str) -> String {
@@ -117,7 +119,7 @@ secrets = ["ci/prod/*"]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Rule};
 
     fn dev(ci: Option<DevCi>) -> Dev {
         Dev {
@@ -152,6 +154,8 @@ mod tests {
             repository_id: "octo/app".to_owned(),
             ..ci
         };
-        assert!(Config::for_dev(&dev(Some(name_for_id))).is_err());
+        let problems = Config::for_dev(&dev(Some(name_for_id))).unwrap_err();
+        let rules: Vec<_> = problems.iter().map(|p| p.rule).collect();
+        assert_eq!(rules, [Rule::IdNotNumber]);
     }
 }

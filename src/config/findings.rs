@@ -24,7 +24,7 @@ pub(super) struct Findings<'a> {
 
 /// The range of a setting, with what holds when it is not given.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Span {
+pub(super) struct Bounds {
     pub(super) key: &'static str,
     pub(super) least: Duration,
     pub(super) most: Duration,
@@ -107,24 +107,24 @@ impl<'a> Findings<'a> {
     }
 
     /// A length of time inside its range, or its default.
-    pub(super) fn duration(&mut self, text: Option<&Text>, span: &Span) -> Option<Duration> {
+    pub(super) fn duration(&mut self, text: Option<&Text>, bounds: &Bounds) -> Option<Duration> {
         let Some(text) = text else {
-            return Some(span.default);
+            return Some(bounds.default);
         };
         let Ok(value) = humantime::parse_duration(text.get_ref()) else {
-            let what = format!("`{}` is not a length of time such as \"90s\"", span.key);
+            let what = format!("`{}` is not a length of time such as \"90s\"", bounds.key);
             self.refuse(text.span(), Rule::Value, what);
             return None;
         };
-        if (span.least..=span.most).contains(&value) {
+        if (bounds.least..=bounds.most).contains(&value) {
             return Some(value);
         }
         let (least, most) = (
-            humantime::format_duration(span.least),
-            humantime::format_duration(span.most),
+            humantime::format_duration(bounds.least),
+            humantime::format_duration(bounds.most),
         );
-        let what = format!("`{}` is not between {least} and {most}", span.key);
-        self.refuse(text.span(), span.rule, what);
+        let what = format!("`{}` is not between {least} and {most}", bounds.key);
+        self.refuse(text.span(), bounds.rule, what);
         None
     }
 

@@ -9,9 +9,9 @@ use super::check::set;
 use super::conditions::WORKFLOW;
 use super::findings::Findings;
 use super::problem::Rule;
-use super::raw::{RawGrant, RawProfile, Text};
+use super::raw::{RawBinding, RawGrant, RawProfile, Text};
 use super::templates;
-use crate::attest::preset::{ClaimNature, Preset};
+use crate::attest::preset::Preset;
 use crate::domain::name::GrantName;
 use crate::domain::profile::{Allowance, GrantRule};
 
@@ -80,12 +80,16 @@ fn secrets(
     }
     let claims = raw.matches.get_ref();
     // Whoever may create a repository of the owner may create an environment of any name in it, so
-    // the environment counts only inside one repository. That id leads its vendor's table.
-    let repository = preset.of_nature(ClaimNature::Id).next();
-    let one_repository = repository.is_some_and(|id| claims.contains_key(id));
+    // the environment counts only inside one repository.
+    let one_repository = claims.contains_key(preset.repository());
     let environment = one_repository && claims.contains_key("environment");
     if !environment && !claims.contains_key(WORKFLOW) {
         let what = "secrets are granted to every workflow that can run there";
         findings.refuse(at.span(), Rule::SecretsForAnyWorkflow, what);
+    }
+    let watched = |b: &Spanned<RawBinding>| b.get_ref().record.get_ref() == "environment";
+    if environment && !raw.binding.is_empty() && !raw.binding.iter().any(watched) {
+        let what = "secrets stay readable when the environment loses its protection";
+        findings.warn(at.span(), Rule::EnvironmentUnbound, what);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::findings::{Findings, Span};
+use super::findings::{Bounds, Findings};
 use super::problem::Rule;
 use super::raw::RawProfile;
 use crate::domain::profile::Lifetimes;
@@ -10,17 +10,17 @@ use crate::domain::profile::Lifetimes;
 pub(super) fn check(raw: &RawProfile, findings: &mut Findings<'_>) -> Option<Lifetimes> {
     let deadline = findings.duration(raw.deadline.as_ref(), &DEADLINE);
     let token = findings.duration(raw.token_ttl.as_ref(), &TOKEN);
-    let lease_span = Span {
+    let lease_bounds = Bounds {
         key: "lease_ttl",
         default: token.unwrap_or(TOKEN.default),
         ..TOKEN
     };
-    let lease = findings.duration(raw.lease_ttl.as_ref(), &lease_span);
-    let session_span = Span {
+    let lease = findings.duration(raw.lease_ttl.as_ref(), &lease_bounds);
+    let session_bounds = Bounds {
         default: deadline.unwrap_or(SESSION.default).min(SESSION.default),
         ..SESSION
     };
-    let session = findings.duration(raw.session_ttl.as_ref(), &session_span);
+    let session = findings.duration(raw.session_ttl.as_ref(), &session_bounds);
     let lifetimes = Lifetimes {
         deadline: deadline?,
         token: token?,
@@ -53,26 +53,26 @@ fn ordered(raw: &RawProfile, lifetimes: &Lifetimes, findings: &mut Findings<'_>)
     }
 }
 
-const TOKEN: Span = Span {
+const TOKEN: Bounds = Bounds {
     key: "token_ttl",
     least: Duration::from_secs(1),
-    most: Duration::from_secs(15 * 60),
-    default: Duration::from_secs(5 * 60),
+    most: Duration::from_mins(15),
+    default: Duration::from_mins(5),
     rule: Rule::Lifetime,
 };
 
-const SESSION: Span = Span {
+const SESSION: Bounds = Bounds {
     key: "session_ttl",
     least: Duration::from_secs(1),
-    most: Duration::from_secs(24 * 3600),
-    default: Duration::from_secs(15 * 60),
+    most: Duration::from_hours(24),
+    default: Duration::from_mins(15),
     rule: Rule::Lifetime,
 };
 
-const DEADLINE: Span = Span {
+const DEADLINE: Bounds = Bounds {
     key: "deadline",
     least: Duration::from_secs(1),
-    most: Duration::from_secs(24 * 3600),
-    default: Duration::from_secs(3600),
+    most: Duration::from_hours(24),
+    default: Duration::from_hours(1),
     rule: Rule::Lifetime,
 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::findings::{Findings, Span};
+use super::findings::{Bounds, Findings};
 use super::problem::Rule;
 use super::raw::{RawListen, Text};
 use crate::surface::settings::{AdminSocket, ListenSettings, TlsPaths};
@@ -100,10 +100,10 @@ fn admin(raw: &RawListen, findings: &mut Findings<'_>) -> Option<AdminSocket> {
     }
 }
 
-const DRAIN: Span = Span {
+const DRAIN: Bounds = Bounds {
     key: "drain",
     least: Duration::from_secs(1),
-    most: Duration::from_secs(300),
+    most: Duration::from_mins(5),
     default: Duration::from_secs(20),
     rule: Rule::OutOfRange,
 };

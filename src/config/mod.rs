@@ -6,6 +6,7 @@ mod binding;
 mod check;
 mod conditions;
 mod dev;
+mod files;
 mod findings;
 mod grants;
 mod lifetimes;
@@ -13,7 +14,6 @@ mod listen;
 mod problem;
 mod profile;
 mod raw;
-mod secret_file;
 mod shape;
 mod source;
 mod templates;
@@ -65,7 +65,7 @@ impl Config {
 pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     let name = path.display().to_string();
     let base_dir = path.parent().unwrap_or(Path::new("."));
-    match secret_file::whole(path) {
+    match files::whole(path) {
         Ok(text) => parse(&name, &text, base_dir),
         Err(error) => {
             let mut findings = Findings::new(&name, "", base_dir);

@@ -31,7 +31,7 @@ macro_rules! rules {
         /// A rule that a configuration can break. Its code is stable.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Rule {
-            $(#[doc = $mend] $name,)*
+            $(#[doc = concat!("`", $code, "`")] $name,)*
         }
 
         impl Rule {
@@ -137,6 +137,7 @@ rules! {
     AudienceUnused = "audience_unused": "grant the audience in a profile, or remove it here",
     AnyWorkflow = "any_workflow": "match `environment`, `job_workflow_ref` or `ref` as well",
     ApiWithoutToken = "api_without_token": "give `token_file`: without it the vendor answers few requests, and none about private repositories",
+    EnvironmentUnbound = "environment_unbound": "bind the profile to the `environment` record and pin its `protection_rules`",
     LeaseOutlivesToken = "lease_outlives_token": "keep lease_ttl <= token_ttl: a lease ends with the token it was read with",
     NothingGranted = "nothing_granted": "configure a source, a profile, and the shipped or your own policies",
 }

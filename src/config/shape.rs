@@ -90,17 +90,11 @@ fn without_section<'i>(table: DeTable<'i>, fault: &Range<usize>) -> DeTable<'i> 
     let mut kept = DeTable::new();
     for (name, value) in table {
         let span = value.span();
-        match value.into_inner() {
-            DeValue::Array(array) => {
-                let whole = array.into_iter().filter(|item| !holds(item, fault));
-                kept.insert(name, Spanned::new(span, DeValue::Array(whole.collect())));
-            }
-            other => {
-                let other = Spanned::new(span, other);
-                if name.span() != *fault && !holds(&other, fault) {
-                    kept.insert(name, other);
-                }
-            }
+        if let DeValue::Array(array) = value.get_ref() {
+            let whole = array.iter().filter(|item| !holds(item, fault)).cloned();
+            kept.insert(name, Spanned::new(span, DeValue::Array(whole.collect())));
+        } else if name.span() != *fault && !holds(&value, fault) {
+            kept.insert(name, value);
         }
     }
     kept

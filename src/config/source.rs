@@ -9,10 +9,10 @@ use jsonwebtoken::Algorithm;
 use toml::Spanned;
 
 use super::check::{Scene, distinct};
-use super::findings::{Findings, Span};
+use super::files;
+use super::findings::{Bounds, Findings};
 use super::problem::Rule;
 use super::raw::{RawApi, RawSource, Text};
-use super::secret_file;
 use crate::attest::preset::Preset;
 use crate::attest::settings::{IssuerSettings, PeerRules};
 use crate::context::settings::{ApiSettings, SourceSettings};
@@ -64,7 +64,7 @@ fn one(
     let peer = peer(raw, findings);
     let webhooks = raw.webhook_secret_files.iter();
     let webhook_secrets = webhooks
-        .filter_map(|file| secret_file::secret(findings, file))
+        .filter_map(|file| files::secret(findings, file))
         .collect();
     let api = raw.api.as_ref();
     let api = api.map(|section| self::api(section, preset, &peer, scene, findings));
@@ -105,7 +105,7 @@ fn api(
     }
     let url = url(&raw.url, scene, findings);
     let file = raw.token_file.as_ref();
-    let token = file.map(|file| secret_file::secret(findings, file));
+    let token = file.map(|file| files::secret(findings, file));
     if token.is_none() {
         let what = "the API is asked without a token";
         findings.warn(section.span(), Rule::ApiWithoutToken, what);
@@ -122,7 +122,8 @@ fn api(
 
 fn url(text: &Text, scene: &Scene, findings: &mut Findings<'_>) -> Option<BaseUrl> {
     let url: BaseUrl = findings.parsed(text, Rule::Url)?;
-    if !url.is_https() && !(url.is_loopback() && scene.private) {
+    let stays_here = url.is_loopback() && scene.private;
+    if !url.is_https() && !stays_here {
         let what = "what is read there in plain HTTP could be anybody's word";
         findings.refuse(text.span(), Rule::PlainHttpSource, what);
     }
@@ -193,15 +194,15 @@ fn peer(raw: &RawSource, findings: &mut Findings<'_>) -> PeerRules {
     let file = raw.ca_file.as_ref();
     PeerRules {
         networks,
-        roots: file.and_then(|file| secret_file::authorities(findings, file)),
+        roots: file.and_then(|file| files::authorities(findings, file)),
     }
 }
 
-const TOKEN_AGE: Span = Span {
+const TOKEN_AGE: Bounds = Bounds {
     key: "max_token_age",
     least: Duration::from_secs(10),
-    most: Duration::from_secs(3600),
-    default: Duration::from_secs(600),
+    most: Duration::from_hours(1),
+    default: Duration::from_mins(10),
     rule: Rule::OutOfRange,
 };
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use super::raw::fields;
 use super::{Config, Problem, Rule, load, parse};
 use crate::domain::context::RecordKind;
 use crate::domain::profile::{Allowance, RenewalMode, SenderMode, Via};
@@ -219,6 +220,7 @@ via = ["pull"]
 #[rustfmt::skip]
 const UNWISE: &[Case] = &[
     ("audiences = [\"https://deploy.example\"]\nsecret_sha256", "audiences = [\"https://deploy.example\", \"https://other.example\"]\nsecret_sha256", Rule::AudienceUnused, "other"),
+    ("[[profile.binding]]\nrecord = \"environment\"\npin = [\"id\", \"protection_rules\"]\nmax_age = \"30s\"\nvia = [\"pull\"]\n", "", Rule::EnvironmentUnbound, "secrets"),
     (", ref = \"refs/heads/main\"", "", Rule::AnyWorkflow, "match"),
     ("token_file = \"token\"", "", Rule::ApiWithoutToken, "[source.api]"),
     ("lease_ttl = \"5m\"", "lease_ttl = \"6m\"", Rule::LeaseOutlivesToken, "lease_ttl"),
@@ -233,6 +235,8 @@ fn place() -> tempfile::TempDir {
         ("open", "canary-5d1f-canary-5d1f", 0o644),
         ("token", "canary-5d1f-canary-5d1f", 0o640),
         ("short", "canary-5d1f", 0o600),
+        ("github-webhook-secret", "canary-5d1f-canary-5d1f", 0o600),
+        ("github-token", "canary-5d1f-canary-5d1f", 0o600),
     ] {
         let path = dir.path().join(name);
         std::fs::write(&path, contents).unwrap();
@@ -263,7 +267,7 @@ fn a_sound_file_says_what_it_means() {
     let [deploy, lab] = config.broker.profiles.as_slice() else {
         panic!("{:?}", config.broker.profiles);
     };
-    assert_eq!(deploy.lifetimes.deadline, Duration::from_secs(3600));
+    assert_eq!(deploy.lifetimes.deadline, Duration::from_hours(1));
     assert_eq!(deploy.sender, SenderMode::Required);
     assert_eq!(deploy.renewal, RenewalMode::Handle);
     let environment = deploy.binding(RecordKind::Environment).unwrap();
@@ -319,7 +323,7 @@ fn what_is_unwise_is_taken_with_a_warning() {
 
 #[test]
 fn no_rule_is_without_a_case() {
-    // Making another user's file needs rights that a test does not have: see `secret_file`.
+    // Making another user's file needs rights that a test does not have: see `files`.
     let elsewhere = [Rule::SecretOwner];
     let tried = CASES.iter().chain(UNWISE).map(|(_, _, rule, _)| *rule);
     let tried: BTreeSet<_> = tried.chain(elsewhere).collect();
@@ -374,6 +378,21 @@ fn faults_of_shape_in_several_sections_are_all_told() {
 }
 
 #[test]
+fn a_file_with_any_line_missing_or_cut_off_anywhere_is_judged() {
+    let dir = place();
+    let lines: Vec<_> = SOUND.lines().collect();
+    for at in 0..lines.len() {
+        let (before, after) = (&lines[..at], &lines[at + 1..]);
+        for text in [[before, after].concat().join("\n"), before.join("\n")] {
+            let judged = parse("writ.toml", &text, dir.path());
+            let problems = judged.map_or_else(|all| all, |config| config.warnings().to_vec());
+            let last = text.lines().count().max(1);
+            assert!(problems.iter().all(|p| (1..=last).contains(&p.line)));
+        }
+    }
+}
+
+#[test]
 fn a_problem_reads_as_place_rule_reason_and_mend() {
     let text = SOUND.replacen("file = \"kek\"", "descriptor = 2", 1);
     let problems = parse("writ.toml", &text, place().path()).unwrap_err();
@@ -397,7 +416,8 @@ fn a_profile_may_name_the_risks_that_it_takes() {
 fn plain_http_to_a_practised_ci_system_stays_on_this_machine() {
     let dir = place();
     let practised = SOUND.replacen("https://gitlab.example\"", "http://127.0.0.1:9/a\"", 1);
-    assert!(parse("writ.toml", &practised, dir.path()).is_ok());
+    let config = parse("writ.toml", &practised, dir.path()).unwrap();
+    assert_eq!(config.issuers[1].issuer.as_str(), "http://127.0.0.1:9/a");
     let exposed = practised.replacen("127.0.0.1:9090", "0.0.0.0:9090", 1);
     let problems = parse("writ.toml", &exposed, dir.path()).unwrap_err();
     let rules: Vec<_> = problems.iter().map(|p| p.rule).collect();
@@ -410,4 +430,76 @@ fn a_file_that_is_not_there_is_one_problem() {
     let problems = load(&dir.path().join("absent.toml")).unwrap_err();
     let rules: Vec<_> = problems.iter().map(|p| p.rule).collect();
     assert_eq!(rules, [Rule::Unreadable]);
+}
+
+const REFERENCE: &str = include_str!("../../docs/reference/configuration.md");
+
+/// The first cells of the table below a heading, without their backticks.
+fn first_cells(heading: &str) -> BTreeSet<&'static str> {
+    let wanted = format!("## {heading}");
+    let below = REFERENCE.lines().skip_while(|line| *line != wanted).skip(1);
+    let section = below.take_while(|line| !line.starts_with("## "));
+    let rows = section.filter_map(|line| line.strip_prefix("| `"));
+    rows.filter_map(|row| row.split('`').next()).collect()
+}
+
+#[test]
+fn the_reference_names_exactly_the_keys_that_exist() {
+    for (table, keys) in fields::all() {
+        let heading = if table.starts_with('[') {
+            format!("`{table}`")
+        } else {
+            "Top level".to_owned()
+        };
+        // A key that holds a table has a section of its own instead of a row.
+        let sections: &[&str] = match table {
+            "top level" => &[
+                "listen",
+                "store",
+                "keys",
+                "limits",
+                "source",
+                "resource_server",
+                "profile",
+            ],
+            "[[source]]" => &["api"],
+            "[[profile]]" => &["binding", "grant"],
+            _ => &[],
+        };
+        let plain = keys.into_iter().filter(|key| !sections.contains(key));
+        assert_eq!(first_cells(&heading), plain.collect(), "{table}");
+        assert!(REFERENCE.contains(&format!("## {heading}\n")), "{table}");
+    }
+}
+
+#[test]
+fn the_reference_names_every_rule_with_its_mend() {
+    let codes: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.code()).collect();
+    assert_eq!(first_cells("Rules"), codes);
+    for rule in Rule::ALL {
+        let row = format!("| `{rule}` | {} |", rule.mend());
+        assert!(REFERENCE.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn the_shipped_examples_are_sound() {
+    let examples = [
+        include_str!("../../deploy/examples/writ.toml"),
+        include_str!("../../deploy/examples/minimal.toml"),
+    ];
+    let dir = place();
+    for text in examples {
+        let here = text.replace("/etc/writ/", &format!("{}/", dir.path().display()));
+        let config = parse("writ.toml", &here, dir.path()).unwrap();
+        assert_eq!(config.warnings(), []);
+    }
+    for (table, keys) in fields::all() {
+        for key in keys {
+            assert!(
+                examples[0].contains(key),
+                "the full example has no {table} {key}"
+            );
+        }
+    }
 }

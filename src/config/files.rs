@@ -1,6 +1,6 @@
-//! Files that hold secrets or trust: read once, at load, from a descriptor whose owner and mode were
-//! checked, so that nothing changes between the check and the reading. Neither contents nor path is
-//! repeated: somebody may have written the secret where its path belongs.
+//! The files that a configuration names: read once, at load, within a cap. A secret is read from the
+//! very descriptor whose owner and mode were checked, so that nothing changes in between. Neither
+//! contents nor path is repeated: somebody may have written the secret where its path belongs.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -65,7 +65,7 @@ pub(super) fn authorities(findings: &mut Findings<'_>, name: &Text) -> Option<Ve
 /// Reads a text file of the configuration.
 pub(super) fn text(findings: &mut Findings<'_>, name: &Text) -> Option<String> {
     let file = open(findings, name)?;
-    match read(file, MOST_TEXT).and_then(as_text) {
+    match read(file, MOST_TEXT).and_then(|bytes| as_text(&bytes)) {
         Ok(text) => Some(text),
         Err(error) => unreadable(findings, name, &error),
     }
@@ -73,7 +73,7 @@ pub(super) fn text(findings: &mut Findings<'_>, name: &Text) -> Option<String> {
 
 /// Reads the configuration itself.
 pub(super) fn whole(path: &Path) -> io::Result<String> {
-    read(regular(path)?, MOST_TEXT).and_then(as_text)
+    as_text(&read(regular(path)?, MOST_TEXT)?)
 }
 
 /// What is wrong with a secret file of this mode and owner, for a broker that runs as `me`.
@@ -118,8 +118,8 @@ fn read(file: File, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-fn as_text(bytes: Zeroizing<Vec<u8>>) -> io::Result<String> {
-    std::str::from_utf8(&bytes)
+fn as_text(bytes: &[u8]) -> io::Result<String> {
+    std::str::from_utf8(bytes)
         .map(str::to_owned)
         .map_err(io::Error::other)
 }
