@@ -8,7 +8,10 @@
 //!       ─ open ─► Intent ─ mint ─► Minted ─ settle ─► Issued ─ encode ─► bytes
 //! ```
 
+pub mod config;
+
 pub mod broker;
+pub mod jobs;
 pub mod surface;
 
 pub mod attest;
