@@ -7,5 +7,7 @@ pub mod bar;
 pub mod change;
 pub mod checkpoint;
 pub mod entry;
+pub mod export;
 pub mod rows;
 pub mod tree;
+pub mod verify;
