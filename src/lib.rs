@@ -2,6 +2,7 @@
 
 pub mod domain;
 pub mod error;
+pub mod jobs;
 pub mod ledger;
 pub mod seams;
 pub mod store;

@@ -98,8 +98,8 @@ impl Checkpoint {
             origin: self.origin.clone(),
             ed25519: signature.ed25519,
         };
-        let signed = STANDARD.encode([&key.id()[..], &signature.bytes].concat());
-        Ok(format!("{body}\n{DASH}{} {signed}\n", self.origin))
+        let line = STANDARD.encode([&key.id()[..], &signature.bytes].concat());
+        Ok(format!("{body}\n{DASH}{} {line}\n", self.origin))
     }
 
     fn body(&self) -> String {
@@ -310,13 +310,13 @@ const MAX_NOTE: usize = 8 * 1024;
 const MAX_SIGNATURES: usize = 16;
 
 #[cfg(test)]
-pub(in crate::ledger) mod testing {
+pub(crate) mod testing {
     use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
     use super::*;
 
     /// A signer with a key of its own.
-    pub(in crate::ledger) struct Signer(pub u8);
+    pub(crate) struct Signer(pub u8);
 
     impl Signer {
         fn pair(&self) -> Ed25519KeyPair {
@@ -327,7 +327,7 @@ pub(in crate::ledger) mod testing {
             self.pair().public_key().as_ref().try_into().unwrap()
         }
 
-        pub(in crate::ledger) fn key(&self, origin: &str) -> CheckpointKey {
+        pub(crate) fn key(&self, origin: &str) -> CheckpointKey {
             CheckpointKey {
                 origin: origin.parse().unwrap(),
                 ed25519: self.public(),

@@ -8,6 +8,7 @@ pub mod change;
 pub mod checkpoint;
 pub mod entry;
 pub mod export;
+pub mod replay;
 pub mod rows;
 pub mod tree;
 pub mod verify;
