@@ -8,6 +8,7 @@
 //!       ─ open ─► Intent ─ mint ─► Minted ─ settle ─► Issued ─ encode ─► bytes
 //! ```
 
+pub mod cli;
 pub mod config;
 
 pub mod broker;

@@ -1,6 +1,7 @@
 //! HTTP: how connections are taken, bounded and ended, and what each route decodes and encodes.
 
 mod activity;
+pub mod admin;
 mod connection;
 pub mod form;
 mod guard;
