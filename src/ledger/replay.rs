@@ -275,7 +275,7 @@ mod tests {
         token: CredentialId,
     }
 
-    const DEADLINE: Duration = Duration::from_mins(60);
+    const DEADLINE: Duration = Duration::from_hours(1);
     const TOKEN: Duration = Duration::from_mins(5);
 
     fn set<T: std::str::FromStr + Ord>(items: &[&str]) -> BTreeSet<T>
@@ -683,10 +683,10 @@ mod tests {
     }
 
     fn refusal(why: Why) -> Refusal {
-        match why {
-            Why::Refused { refusal, .. } => refusal,
-            other => panic!("not refused by the fold: {other}"),
-        }
+        let Why::Refused { refusal, .. } = why else {
+            panic!("not refused by the fold: {why}");
+        };
+        refusal
     }
 
     #[test]

@@ -422,8 +422,11 @@ mod tests {
     const ORIGIN: &str = "writ.example.org/audit";
     const SIZE: u64 = 230;
 
+    type Entries = Vec<(Position, Vec<u8>)>;
+    type Tamper = fn(&mut Entries);
+
     /// A log of three interleaved writers with leaves of many lengths.
-    fn log(size: u64) -> Vec<(Position, Vec<u8>)> {
+    fn log(size: u64) -> Entries {
         let mut next = [0_u64; 3];
         let place = |i: u64| {
             let writer = usize::try_from(i * 7 % 11 % 3).unwrap();
@@ -615,7 +618,7 @@ mod tests {
 
     #[test]
     fn a_number_told_twice_or_skipped_is_a_fault_even_in_a_log_that_was_signed_so() {
-        let tampered: [(fn(&mut Vec<(Position, Vec<u8>)>), u64); 4] = [
+        let tampered: [(Tamper, u64); 4] = [
             (|log| log[40] = log[39].clone(), 40),
             (|log| log[0].0.n = 2, 0),
             (|log| log.iter_mut().skip(50).for_each(|e| e.0.n += 1), 50),
