@@ -9,6 +9,7 @@
 //! ```
 
 pub mod broker;
+pub mod jobs;
 pub mod surface;
 
 pub mod attest;

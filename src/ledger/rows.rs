@@ -179,6 +179,28 @@ impl Rows {
             Write::SecretDeleted { .. } | Write::Source(_) | Write::Key(_) => {}
         }
     }
+
+    /// Drops what ended by its own deadline or expiry at `horizon` or before, and says how many rows
+    /// are left. Nothing that is judged at a later time can rest on what is dropped.
+    pub fn forget(&mut self, horizon: Timestamp) -> usize {
+        self.tasks.retain(|_, task| task.deadline > horizon);
+        self.lineages
+            .retain(|_, lineage| lineage.deadline > horizon);
+        self.sessions
+            .retain(|_, session| session.deadline > horizon);
+        self.credentials
+            .retain(|_, credential| credential.expires_at > horizon);
+        self.once.retain(|(_, until, _), _| *until > horizon);
+        self.bars.retain(|_, bar| bar.until > horizon);
+        self.names.retain(|_, id| self.tasks.contains_key(id));
+        self.spent
+            .retain(|(task, _), _| self.tasks.contains_key(task));
+        self.instances
+            .retain(|_, id| self.lineages.contains_key(id));
+        self.keys.retain(|_, id| self.sessions.contains_key(id));
+        let live = self.tasks.len() + self.lineages.len() + self.sessions.len();
+        live + self.credentials.len() + self.once.len() + self.bars.len()
+    }
 }
 
 /// The rows as the change would leave them: its own writes first, then what was there.

@@ -1,0 +1,5 @@
+//! What runs in the background. Each job is a struct with
+//! `async fn run(&self, now: Timestamp) -> Result<Report, _>`: one bounded piece of work that may be
+//! stopped at any point and run again. Whoever wires the server decides how often.
+
+pub mod sequencer;
