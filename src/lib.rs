@@ -8,6 +8,9 @@
 //!       ─ open ─► Intent ─ mint ─► Minted ─ settle ─► Issued ─ encode ─► bytes
 //! ```
 
+pub mod cli;
+pub mod config;
+
 pub mod broker;
 pub mod jobs;
 pub mod surface;

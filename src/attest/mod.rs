@@ -19,6 +19,8 @@ pub mod github;
 pub mod jwks;
 pub mod jws;
 pub mod oidc;
+pub mod preset;
+pub mod settings;
 pub mod strict_json;
 
 /// What a caller shows: nothing of it is verified.

@@ -41,6 +41,7 @@ pub mod read;
 pub mod refuse;
 pub mod renew;
 pub mod revoke;
+pub mod settings;
 pub mod settle;
 pub mod token;
 

@@ -17,6 +17,7 @@ pub mod fact;
 pub mod github;
 pub mod github_hook;
 pub mod observe;
+pub mod settings;
 
 /// Something that can be asked for records.
 pub trait ContextSource: Send + Sync {

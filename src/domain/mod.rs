@@ -16,4 +16,5 @@ pub mod session;
 pub mod standing;
 pub mod task;
 pub mod time;
+pub mod url;
 pub mod validity;

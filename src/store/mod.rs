@@ -22,6 +22,7 @@ use crate::ledger::change::{Change, OnceKind, SealedVersion};
 use crate::ledger::entry::Touch;
 use crate::ledger::rows::Refusal;
 
+pub mod settings;
 pub mod view;
 
 /// What every verb needs: the one way to change the ledger, and the rows to decide on.

@@ -1,4 +1,5 @@
 //! Where others reach Writ: decode, one call, encode. Nothing is decided here.
 
 pub mod http;
+pub mod settings;
 pub mod socket;

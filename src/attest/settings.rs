@@ -1,0 +1,37 @@
+//! What the attestors are told: whose evidence counts, and how to reach its keys. Values here have
+//! passed the lint of the configuration.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jsonwebtoken::Algorithm;
+
+use crate::attest::preset::Preset;
+use crate::domain::grant::Audience;
+use crate::domain::name::SourceName;
+use crate::domain::url::BaseUrl;
+
+/// An issuer of ID tokens.
+#[derive(Debug, Clone)]
+pub struct IssuerSettings {
+    pub name: SourceName,
+    pub preset: Preset,
+    /// Compared byte for byte with `iss`; its discovery document is read below it.
+    pub issuer: BaseUrl,
+    /// What `aud` must be, or be followed by `/jkt/` and the thumbprint of the caller's key.
+    pub audience: Audience,
+    /// Never empty, never symmetric.
+    pub algorithms: Vec<Algorithm>,
+    /// How long after its `iat` a token is taken, however late its `exp`.
+    pub max_token_age: Duration,
+    pub peer: PeerRules,
+}
+
+/// How a configured service may be reached.
+#[derive(Debug, Clone, Default)]
+pub struct PeerRules {
+    /// Networks beyond the public ones that its name may resolve into.
+    pub networks: Vec<IpNet>,
+    /// Certificate authorities in PEM that are trusted for it beside the platform's.
+    pub roots: Option<Vec<u8>>,
+}

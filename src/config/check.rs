@@ -1,0 +1,207 @@
+//! The raw file as a whole: each section by its own check, then what holds between sections.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::findings::{Bounds, Findings};
+use super::problem::Rule;
+use super::raw::{RawFile, RawKeys, RawResourceServer, Text};
+use super::{Config, files, listen, profile, source};
+use crate::broker::settings::{BrokerSettings, KeyLocation, Limits, PolicyText, PolicyTexts};
+use crate::domain::grant::Audience;
+use crate::domain::profile::TaskProfile;
+use crate::domain::url::BaseUrl;
+use crate::store::settings::StoreSettings;
+use crate::surface::settings::{ListenSettings, ResourceServer};
+
+/// What a check of one section needs to know of the others.
+#[derive(Debug)]
+pub(super) struct Scene {
+    /// The broker's own issuer, where it could be read.
+    pub(super) issuer: Option<BaseUrl>,
+    /// Whether nobody but this machine can reach the broker.
+    pub(super) private: bool,
+}
+
+pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config> {
+    let trust_domain = findings
+        .given(raw.trust_domain.as_ref(), "trust_domain")
+        .and_then(|text| findings.parsed(text, Rule::Name));
+    let (scene, listen) = front(raw, findings);
+    let sqlite = findings
+        .given(raw.store.as_ref(), "store")
+        .map(|section| findings.path(&section.sqlite));
+    let keys = findings
+        .given(raw.keys.as_ref(), "keys")
+        .and_then(|section| keys(section.get_ref(), section.span(), findings));
+    let staleness = findings.duration(raw.limits.staleness.as_ref(), &STALENESS);
+    let policies = policies(raw, findings);
+    let (issuers, sources) = source::check(&raw.source, &scene, findings);
+    let profiles = profile::check(&raw.profile, &raw.source, findings);
+    let resource_servers = resource_servers(&raw.resource_server, &profiles, findings);
+    if issuers.is_empty() || profiles.is_empty() || (!policies.shipped && policies.own.is_empty()) {
+        let what = "as it stands, nobody is granted anything";
+        findings.warn(0..0, Rule::NothingGranted, what);
+    }
+    let online = resource_servers.iter().flat_map(|s| s.audiences.clone());
+    Some(Config {
+        broker: BrokerSettings {
+            trust_domain: trust_domain?,
+            issuer: scene.issuer?,
+            profiles,
+            online: online.collect(),
+            limits: Limits {
+                staleness: staleness?,
+            },
+        },
+        policies,
+        issuers,
+        sources,
+        listen: listen?,
+        resource_servers,
+        store: StoreSettings { sqlite: sqlite? },
+        keys: keys?,
+        warnings: Vec::new(),
+    })
+}
+
+/// Parses each item; an item that two lines repeat is there once.
+pub(super) fn set<T>(items: &[Text], rule: Rule, findings: &mut Findings<'_>) -> BTreeSet<T>
+where
+    T: std::str::FromStr<Err: std::fmt::Display> + Ord,
+{
+    let parsed = items.iter().filter_map(|item| findings.parsed(item, rule));
+    parsed.collect()
+}
+
+/// Refuses the second and every further use of a name.
+pub(super) fn distinct<'t>(
+    names: impl Iterator<Item = &'t Text>,
+    kind: &str,
+    findings: &mut Findings<'_>,
+) {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name.get_ref()) {
+            let what = format!("a second {kind} has the name `{name}`");
+            findings.refuse(name.span(), Rule::Duplicate, what);
+        }
+    }
+}
+
+/// The listeners and the issuer, which have to fit each other.
+fn front(raw: &RawFile, findings: &mut Findings<'_>) -> (Scene, Option<ListenSettings>) {
+    let issuer: Option<BaseUrl> = findings
+        .given(raw.issuer.as_ref(), "issuer")
+        .and_then(|text| findings.parsed(text, Rule::Url));
+    let listen = findings
+        .given(raw.listen.as_ref(), "listen")
+        .and_then(|section| listen::check(section, findings));
+    let private = listen.as_ref().is_some_and(listen::is_private);
+    if let (Some(text), Some(issuer), Some(listen)) = (&raw.issuer, &issuer, &listen) {
+        let stays_here = listen.tls.is_none() && private && issuer.is_loopback();
+        if !issuer.is_https() && !stays_here {
+            findings.refuse(text.span(), Rule::IssuerScheme, "the issuer is not https");
+        }
+    }
+    (Scene { issuer, private }, listen)
+}
+
+fn keys(
+    raw: &RawKeys,
+    at: std::ops::Range<usize>,
+    findings: &mut Findings<'_>,
+) -> Option<KeyLocation> {
+    match (&raw.file, &raw.descriptor) {
+        (Some(file), None) => Some(KeyLocation::File(findings.path(file))),
+        (None, Some(number)) => {
+            let number = findings.number(Some(number), "descriptor", 3..=1023, 3)?;
+            i32::try_from(number).ok().map(KeyLocation::Descriptor)
+        }
+        (None, None) => {
+            let what = "neither `file` nor `descriptor` is given";
+            findings.refuse(at, Rule::Missing, what);
+            None
+        }
+        (Some(_), Some(number)) => {
+            let what = "both `file` and `descriptor` are given";
+            findings.refuse(number.span(), Rule::Contradiction, what);
+            None
+        }
+    }
+}
+
+fn policies(raw: &RawFile, findings: &mut Findings<'_>) -> PolicyTexts {
+    distinct(raw.policies.iter(), "policy file", findings);
+    let mut own = Vec::new();
+    for name in &raw.policies {
+        if let Some(text) = files::text(findings, name) {
+            own.push(PolicyText {
+                name: name.get_ref().clone(),
+                text,
+            });
+        }
+    }
+    PolicyTexts {
+        shipped: raw.shipped_policies.unwrap_or(true),
+        own,
+    }
+}
+
+fn resource_servers(
+    raw: &[RawResourceServer],
+    profiles: &[TaskProfile],
+    findings: &mut Findings<'_>,
+) -> Vec<ResourceServer> {
+    distinct(raw.iter().map(|s| &s.name), "resource server", findings);
+    let granted: BTreeSet<&Audience> = profiles
+        .iter()
+        .flat_map(|profile| profile.grants.values())
+        .flat_map(|grant| &grant.audiences)
+        .collect();
+    let mut known = Vec::new();
+    for server in raw {
+        let audiences = audiences(server, &granted, findings);
+        let name = findings.parsed(&server.name, Rule::Name);
+        let secret = findings.parsed(&server.secret_sha256, Rule::Value);
+        if let (Some(name), Some(secret)) = (name, secret) {
+            known.push(ResourceServer {
+                name,
+                audiences,
+                secret,
+            });
+        }
+    }
+    known
+}
+
+fn audiences(
+    server: &RawResourceServer,
+    granted: &BTreeSet<&Audience>,
+    findings: &mut Findings<'_>,
+) -> BTreeSet<Audience> {
+    let mut audiences = BTreeSet::new();
+    for text in server.audiences.get_ref() {
+        let Some(audience) = findings.parsed::<Audience>(text, Rule::Value) else {
+            continue;
+        };
+        if !granted.contains(&audience) {
+            let what = format!("no profile grants `{audience}`");
+            findings.warn(text.span(), Rule::AudienceUnused, what);
+        }
+        audiences.insert(audience);
+    }
+    if server.audiences.get_ref().is_empty() {
+        let what = "the resource server has no audience";
+        findings.refuse(server.audiences.span(), Rule::EmptyList, what);
+    }
+    audiences
+}
+
+const STALENESS: Bounds = Bounds {
+    key: "staleness",
+    least: Duration::from_secs(1),
+    most: Duration::from_secs(30),
+    default: Duration::from_secs(5),
+    rule: Rule::OutOfRange,
+};

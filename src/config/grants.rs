@@ -1,0 +1,95 @@
+//! What a profile grants. Secrets are the strictest part: once read they cannot be called back, so
+//! who reads them must be a known workflow at work on merged code, and the grant must end with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use toml::Spanned;
+
+use super::check::set;
+use super::conditions::WORKFLOW;
+use super::findings::Findings;
+use super::problem::Rule;
+use super::raw::{RawBinding, RawGrant, RawProfile, Text};
+use super::templates;
+use crate::attest::preset::Preset;
+use crate::domain::name::GrantName;
+use crate::domain::profile::{Allowance, GrantRule};
+
+pub(super) fn check(
+    raw: &RawProfile,
+    preset: Preset,
+    allow: &BTreeSet<Allowance>,
+    findings: &mut Findings<'_>,
+) -> BTreeMap<GrantName, GrantRule> {
+    let mut grants = BTreeMap::new();
+    for (name, section) in &raw.grant {
+        let rule = one(name, section, preset, findings);
+        if let (Some(name), Some(rule)) = (findings.parsed(name, Rule::Name), rule) {
+            grants.insert(name, rule);
+        }
+    }
+    let first_secret = raw.grant.values().find_map(|g| g.get_ref().secrets.first());
+    if let Some(at) = first_secret {
+        secrets(raw, at, preset, allow, findings);
+    }
+    grants
+}
+
+fn one(
+    name: &Text,
+    section: &Spanned<RawGrant>,
+    preset: Preset,
+    findings: &mut Findings<'_>,
+) -> Option<GrantRule> {
+    let raw = section.get_ref();
+    if raw.audiences.is_empty() && raw.secrets.is_empty() {
+        let what = format!("the grant `{name}` has neither an audience nor a secret");
+        findings.refuse(name.span(), Rule::GrantEmpty, what);
+    }
+    let uses = match &raw.uses {
+        Some(uses) => findings
+            .number(Some(uses), "uses", 1..=1_000_000, 1)
+            .map(Some),
+        None => Some(None),
+    };
+    let secrets = raw.secrets.iter();
+    Some(GrantRule {
+        audiences: set(&raw.audiences, Rule::Value, findings),
+        scopes: set(&raw.scopes, Rule::Value, findings),
+        secrets: secrets
+            .filter_map(|text| templates::secret(text, preset, findings))
+            .collect(),
+        uses: uses?,
+    })
+}
+
+fn secrets(
+    raw: &RawProfile,
+    at: &Text,
+    preset: Preset,
+    allow: &BTreeSet<Allowance>,
+    findings: &mut Findings<'_>,
+) {
+    if raw.binding.is_empty() {
+        let what = "secrets are granted to a task that is bound to nothing";
+        findings.refuse(at.span(), Rule::SecretsWithoutBinding, what);
+    }
+    if allow.contains(&Allowance::PullRequest) {
+        let what = "secrets are granted to runs of code that nobody has merged";
+        findings.refuse(at.span(), Rule::SecretsForUnmerged, what);
+    }
+    let claims = raw.matches.get_ref();
+    // Whoever may create a repository of the owner may create an environment of any name in it, so
+    // the environment counts only inside one repository.
+    let one_repository = claims.contains_key(preset.repository());
+    let environment = one_repository && claims.contains_key("environment");
+    if !environment && !claims.contains_key(WORKFLOW) {
+        let what = "secrets are granted to every workflow that can run there";
+        findings.refuse(at.span(), Rule::SecretsForAnyWorkflow, what);
+    }
+    let watched = |b: &Spanned<RawBinding>| b.get_ref().record.get_ref() == "environment";
+    if environment && !raw.binding.is_empty() && !raw.binding.iter().any(watched) {
+        let what = "secrets stay readable when the environment loses its protection";
+        findings.warn(at.span(), Rule::EnvironmentUnbound, what);
+    }
+}

@@ -1,0 +1,90 @@
+//! The configuration: one file in, checked settings for every stage out, or everything that is wrong
+//! with it. What must stay true: an unknown key, a contradiction or a rule that loosens a promise is
+//! a refusal to start, and a problem never repeats a secret. No other module reads the file.
+
+mod binding;
+mod check;
+mod conditions;
+mod dev;
+mod files;
+mod findings;
+mod grants;
+mod lifetimes;
+mod listen;
+mod problem;
+mod profile;
+mod raw;
+mod shape;
+mod source;
+mod templates;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use dev::{Dev, DevCi, dev_text};
+pub use problem::{Problem, Rule};
+
+use crate::attest::settings::IssuerSettings;
+use crate::broker::settings::{BrokerSettings, KeyLocation, PolicyTexts};
+use crate::context::settings::SourceSettings;
+use crate::store::settings::StoreSettings;
+use crate::surface::settings::{ListenSettings, ResourceServer};
+use findings::Findings;
+
+/// The settings of every stage, checked against each other.
+#[derive(Debug)]
+pub struct Config {
+    pub broker: BrokerSettings,
+    pub policies: PolicyTexts,
+    pub issuers: Vec<IssuerSettings>,
+    pub sources: Vec<SourceSettings>,
+    pub listen: ListenSettings,
+    pub resource_servers: Vec<ResourceServer>,
+    pub store: StoreSettings,
+    pub keys: KeyLocation,
+    warnings: Vec<Problem>,
+}
+
+impl Config {
+    /// What the file may say but had better not.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// The configuration of a broker that one developer runs for themselves: see [`dev_text`].
+    pub fn for_dev(dev: &Dev) -> Result<Self, Vec<Problem>> {
+        parse("(dev)", &dev_text(dev), &dev.data)
+    }
+}
+
+/// Reads a configuration file and the files that it names. Relative paths lie below its directory.
+///
+/// # Errors
+/// Every problem that was found, in the order of the file.
+pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
+    let name = path.display().to_string();
+    let base_dir = path.parent().unwrap_or(Path::new("."));
+    match files::whole(path) {
+        Ok(text) => parse(&name, &text, base_dir),
+        Err(error) => {
+            let mut findings = Findings::new(&name, "", base_dir);
+            findings.refuse(0..0, Rule::Unreadable, error.to_string());
+            Err(findings.into_parts().0)
+        }
+    }
+}
+
+/// Judges the text of a configuration file; `name` is what its problems are reported under.
+///
+/// # Errors
+/// Every problem that was found, in the order of the file.
+pub fn parse(name: &str, text: &str, base_dir: &Path) -> Result<Config, Vec<Problem>> {
+    let mut findings = Findings::new(name, text, base_dir);
+    let checked = shape::read(text, &mut findings).and_then(|raw| check::file(&raw, &mut findings));
+    let (problems, warnings) = findings.into_parts();
+    match checked {
+        Some(config) if problems.is_empty() => Ok(Config { warnings, ..config }),
+        Some(_) | None => Err(problems),
+    }
+}

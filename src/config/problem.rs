@@ -1,0 +1,157 @@
+//! What is wrong with a configuration: where, which rule, and what would mend it. A problem never
+//! repeats a value that could be a secret.
+
+use std::fmt;
+
+/// One thing that is wrong, or unwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+    pub rule: Rule,
+    pub what: String,
+    pub mend: &'static str,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            file, line, column, ..
+        } = self;
+        write!(f, "{file}:{line}:{column}: {}: {}", self.rule, self.what)?;
+        write!(f, "\n  mend: {}", self.mend)
+    }
+}
+
+macro_rules! rules {
+    ($($name:ident = $code:literal: $mend:literal,)*) => {
+        /// A rule that a configuration can break. Its code is stable.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Rule {
+            $(#[doc = concat!("`", $code, "`")] $name,)*
+        }
+
+        impl Rule {
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The code that is printed and documented.
+            pub const fn code(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+
+            /// What to do about it.
+            pub const fn mend(self) -> &'static str {
+                match self {
+                    $(Self::$name => $mend,)*
+                }
+            }
+        }
+    };
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+rules! {
+    // The file.
+    Unreadable = "unreadable": "name a regular file that the broker's user can read and that is not larger than its limit",
+    Syntax = "syntax": "write it as TOML 1.0",
+    UnknownKey = "unknown_key": "remove the key, or spell it as the reference does",
+    Shape = "shape": "give the key, with a value of the type that the reference names",
+    Missing = "missing": "give the key",
+
+    // Values.
+    Name = "name": "use 1 to 63 characters of a-z 0-9 . _ - and start with a letter or digit",
+    Duplicate = "duplicate": "give each its own name",
+    Value = "value": "use one of the values that the reference names",
+    EmptyList = "empty_list": "name at least one",
+    OutOfRange = "out_of_range": "choose a value inside the range",
+    Url = "url": "write one absolute URL in normal form: https, lower-case host, no pattern, query, fragment or trailing slash",
+    Contradiction = "contradiction": "remove one of the two",
+
+    // Listeners.
+    PlainHttpExposed = "plain_http_exposed": "give `certificate` and `key`, or listen on a loopback address",
+    IssuerScheme = "issuer_scheme": "use an https issuer; http only on loopback and without a certificate",
+
+    // Secret files.
+    SecretMode = "secret_mode": "chmod 0600 the file, or 0640 with the broker's group",
+    SecretOwner = "secret_owner": "chown the file to root or to the user that runs the broker",
+    SecretWeak = "secret_weak": "generate it: at least 16 characters of randomness",
+
+    // Sources.
+    PlainHttpSource = "plain_http_source": "use https; plain http only to loopback while every listener is on loopback",
+    AudienceEmpty = "audience_empty": "name the audience that callers must ask their tokens for, or leave the key out to use the broker's issuer",
+    AudienceShared = "audience_shared": "use an audience that only this broker takes; leave the key out to use its issuer",
+    AlgorithmSymmetric = "algorithm_symmetric": "name asymmetric algorithms only: RS256, PS256, ES256, ES384, EdDSA, ...",
+    NetworkTooWide = "network_too_wide": "name the networks that the service really lives in; never link-local",
+    SourceAmbiguous = "source_ambiguous": "keep one source for this issuer and audience",
+    PullUnsupported = "pull_unsupported": "remove `api`: this vendor's state cannot be read yet",
+
+    // What a profile matches.
+    SourceUnknown = "source_unknown": "name a configured source",
+    MatchWithoutId = "match_without_id": "match `repository_id` or `repository_owner_id` (GitLab: `project_id`, `namespace_id`): names can be given away and taken",
+    MatchOnSubject = "match_on_subject": "match the claims that `sub` is made of: ids, `environment`, `job_workflow_ref`",
+    MatchOnToken = "match_on_token": "remove it: the broker judges this claim itself",
+    MatchPattern = "match_pattern": "list each value in full; values are compared, not matched",
+    ClaimUnknown = "claim_unknown": "use a claim that this vendor's tokens carry",
+    IdNotNumber = "id_not_number": "use the numeric id, not the name",
+    WorkflowNotPinned = "workflow_not_pinned": "write owner/repo/path@refs/heads/branch, @refs/tags/tag or @ and 40 hexadecimal digits",
+
+    // How it names tasks and instances.
+    Template = "template": "use text and {claim} placeholders of ids and single words, joined by /",
+    TemplateAmbiguous = "template_ambiguous": "put at most one placeholder between two slashes",
+    TaskWithoutRun = "task_without_run": "name the task by the run and its attempt, as in {run_id}/{run_attempt}: a second attempt is another task",
+    InstanceNotUnique = "instance_not_unique": "name the instance by the job's own id: {check_run_id} (GitLab: {job_id})",
+
+    // What it binds to.
+    BindingField = "binding_field": "use a field that this record has",
+    BindingValue = "binding_value": "require a value that the field can have and that does not end the task",
+    BindingEmpty = "binding_empty": "require or pin at least one field",
+    BindingUnseen = "binding_unseen": "observe it by `pull`, or leave the field out",
+    BindingWithoutClaim = "binding_without_claim": "match `environment` too: evidence without it names no environment record",
+    ViaWithoutApi = "via_without_api": "give the source an `api`, or leave `pull` out",
+    ProofOnce = "proof_once": "leave `issuer-proof` out: this vendor mints one token per job, so it proves nothing later",
+    MaxAge = "max_age": "choose from 1s to 5m",
+
+    // What it grants.
+    GrantEmpty = "grant_empty": "grant an audience or a secret, or remove the grant",
+    ProfileWithoutGrant = "profile_without_grant": "give the profile a grant, or remove it",
+    SecretsWithoutBinding = "secrets_without_binding": "bind the profile to the job or the run, so that the grant ends with it",
+    SecretsForAnyWorkflow = "secrets_for_any_workflow": "match `job_workflow_ref`, or `environment` together with the repository's own id",
+    SecretsForUnmerged = "secrets_for_unmerged": "grant secrets in a profile of their own, which does not allow `pull-request`",
+
+    // For how long.
+    Lifetime = "lifetime": "tokens and leases live from 1s to 15m, tasks at most 24h",
+    LifetimeOrder = "lifetime_order": "keep token_ttl <= session_ttl <= deadline",
+    RenewalImpossible = "renewal_impossible": "use `renewal = \"handle\"`: this vendor mints one token per job",
+
+    // Unwise, but not refused.
+    AudienceUnused = "audience_unused": "grant the audience in a profile, or remove it here",
+    AnyWorkflow = "any_workflow": "match `environment`, `job_workflow_ref` or `ref` as well",
+    ApiWithoutToken = "api_without_token": "give `token_file`: without it the vendor answers few requests, and none about private repositories",
+    EnvironmentUnbound = "environment_unbound": "bind the profile to the `environment` record and pin its `protection_rules`",
+    LeaseOutlivesToken = "lease_outlives_token": "keep lease_ttl <= token_ttl: a lease ends with the token it was read with",
+    NothingGranted = "nothing_granted": "configure a source, a profile, and the shipped or your own policies",
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_each_says_what_to_do() {
+        let codes: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.code()).collect();
+        assert_eq!(codes.len(), Rule::ALL.len());
+        assert!(Rule::ALL.iter().all(|rule| !rule.mend().is_empty()));
+    }
+}

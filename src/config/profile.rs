@@ -1,0 +1,142 @@
+//! A profile as a whole. The mistakes that CI trust settings are known for are refused here, at
+//! load, where somebody reads the answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use toml::Spanned;
+
+use super::check::distinct;
+use super::findings::Findings;
+use super::problem::Rule;
+use super::raw::{RawProfile, RawSource};
+use super::{binding, conditions, grants, lifetimes, source, templates};
+use crate::attest::preset::Preset;
+use crate::domain::profile::{Allowance, RenewalMode, SenderMode, TaskProfile};
+
+/// What a profile needs to know of its source.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trusted {
+    pub(super) preset: Preset,
+    pub(super) has_api: bool,
+}
+
+pub(super) fn check(
+    raw: &[Spanned<RawProfile>],
+    sources: &[Spanned<RawSource>],
+    findings: &mut Findings<'_>,
+) -> Vec<TaskProfile> {
+    distinct(raw.iter().map(|p| &p.get_ref().name), "profile", findings);
+    let known: BTreeMap<&str, &RawSource> = sources
+        .iter()
+        .map(Spanned::get_ref)
+        .map(|source| (source.name.get_ref().as_str(), source))
+        .collect();
+    let mut profiles = Vec::new();
+    for section in raw {
+        let profile = section.get_ref();
+        let Some(source) = known.get(profile.source.get_ref().as_str()) else {
+            let what = format!("no source has the name `{}`", profile.source);
+            findings.refuse(profile.source.span(), Rule::SourceUnknown, what);
+            continue;
+        };
+        // A source without a known preset was refused already; nothing can be judged against it.
+        if let Some(preset) = source::preset_of(source) {
+            let has_api = source.api.is_some();
+            profiles.extend(one(section, Trusted { preset, has_api }, findings));
+        }
+    }
+    profiles
+}
+
+fn one(
+    section: &Spanned<RawProfile>,
+    source: Trusted,
+    findings: &mut Findings<'_>,
+) -> Option<TaskProfile> {
+    let raw = section.get_ref();
+    let name = findings.parsed(&raw.name, Rule::Name);
+    let source_name = findings.parsed(&raw.source, Rule::Name);
+    let allow = allowances(raw, findings);
+    let matches = conditions::check(&raw.matches, source.preset, findings);
+    conditions::against(&raw.matches, &allow, source.preset, findings);
+    let task = templates::task(&raw.task, source.preset, findings);
+    let instance = templates::instance(&raw.instance, source.preset, findings);
+    let bindings = binding::check(raw, source, findings);
+    let grants = grants::check(raw, source.preset, &allow, findings);
+    if raw.grant.is_empty() {
+        let what = "the profile grants nothing";
+        findings.refuse(raw.name.span(), Rule::ProfileWithoutGrant, what);
+    }
+    let lifetimes = lifetimes::check(raw, findings);
+    let renewal = renewal(raw, source.preset, findings);
+    let sender = sender(raw, findings);
+    let evidence_uses = evidence_uses(raw, sender, findings);
+    Some(TaskProfile {
+        name: name?,
+        source: source_name?,
+        matches,
+        task: task?,
+        instance: instance?,
+        bindings,
+        grants,
+        lifetimes: lifetimes?,
+        renewal: renewal?,
+        sender: sender?,
+        evidence_uses: evidence_uses?,
+        allow,
+    })
+}
+
+fn allowances(raw: &RawProfile, findings: &mut Findings<'_>) -> BTreeSet<Allowance> {
+    let choices = [
+        ("self-hosted", Allowance::SelfHosted),
+        ("pull-request", Allowance::PullRequest),
+    ];
+    let texts = raw.allow.iter();
+    texts
+        .filter_map(|text| findings.choice(text, "allow", &choices))
+        .collect()
+}
+
+fn renewal(raw: &RawProfile, preset: Preset, findings: &mut Findings<'_>) -> Option<RenewalMode> {
+    let Some(text) = &raw.renewal else {
+        return Some(RenewalMode::Handle);
+    };
+    let choices = [
+        ("handle", RenewalMode::Handle),
+        ("fresh-evidence", RenewalMode::FreshEvidence),
+    ];
+    let mode = findings.choice(text, "renewal", &choices)?;
+    if mode == RenewalMode::FreshEvidence && !preset.mints_again() {
+        let what = "a job of this vendor has no second token to show";
+        findings.refuse(text.span(), Rule::RenewalImpossible, what);
+    }
+    Some(mode)
+}
+
+fn sender(raw: &RawProfile, findings: &mut Findings<'_>) -> Option<SenderMode> {
+    let Some(text) = &raw.sender else {
+        return Some(SenderMode::Optional);
+    };
+    let choices = [
+        ("optional", SenderMode::Optional),
+        ("required", SenderMode::Required),
+    ];
+    findings.choice(text, "sender", &choices)
+}
+
+fn evidence_uses(
+    raw: &RawProfile,
+    sender: Option<SenderMode>,
+    findings: &mut Findings<'_>,
+) -> Option<u32> {
+    let given = raw.evidence_uses.as_ref();
+    let uses = findings.number(given, "evidence_uses", 1..=100, 1)?;
+    if let (Some(given), Some(SenderMode::Required)) = (given, sender)
+        && uses > 1
+    {
+        let what = "`evidence_uses` is for callers without a key, whom `sender` shuts out";
+        findings.refuse(given.span(), Rule::Contradiction, what);
+    }
+    Some(uses)
+}

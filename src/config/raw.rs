@@ -1,0 +1,238 @@
+//! The file as it is written: every key that exists, and its type. Nothing is judged here. The
+//! reference in `docs/` names each of these keys.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+
+pub(super) type Text = Spanned<String>;
+
+/// A string, or a list of strings.
+#[derive(Debug, Default)]
+pub(super) struct OneOrMany(pub(super) Vec<String>);
+
+pub(super) type Texts = Spanned<OneOrMany>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawFile {
+    pub(super) trust_domain: Option<Text>,
+    pub(super) issuer: Option<Text>,
+    #[serde(default)]
+    pub(super) policies: Vec<Text>,
+    pub(super) shipped_policies: Option<bool>,
+    pub(super) listen: Option<Spanned<RawListen>>,
+    pub(super) store: Option<RawStore>,
+    pub(super) keys: Option<Spanned<RawKeys>>,
+    #[serde(default)]
+    pub(super) limits: RawLimits,
+    #[serde(default)]
+    pub(super) source: Vec<Spanned<RawSource>>,
+    #[serde(default)]
+    pub(super) resource_server: Vec<RawResourceServer>,
+    #[serde(default)]
+    pub(super) profile: Vec<Spanned<RawProfile>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawListen {
+    pub(super) address: Text,
+    pub(super) certificate: Option<Text>,
+    pub(super) key: Option<Text>,
+    pub(super) metrics: Option<Text>,
+    pub(super) admin_socket: Option<Text>,
+    pub(super) admin_uids: Option<Spanned<Vec<u32>>>,
+    pub(super) drain: Option<Text>,
+    pub(super) max_connections: Option<Spanned<u32>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStore {
+    pub(super) sqlite: Text,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawKeys {
+    pub(super) file: Option<Text>,
+    pub(super) descriptor: Option<Spanned<u32>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLimits {
+    pub(super) staleness: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSource {
+    pub(super) name: Text,
+    pub(super) preset: Text,
+    pub(super) issuer: Text,
+    pub(super) audience: Option<Text>,
+    pub(super) algorithms: Option<Spanned<Vec<Text>>>,
+    pub(super) max_token_age: Option<Text>,
+    pub(super) api: Option<Spanned<RawApi>>,
+    #[serde(default)]
+    pub(super) webhook_secret_files: Vec<Text>,
+    #[serde(default)]
+    pub(super) allowed_networks: Vec<Text>,
+    pub(super) ca_file: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawApi {
+    pub(super) url: Text,
+    pub(super) token_file: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawResourceServer {
+    pub(super) name: Text,
+    pub(super) audiences: Spanned<Vec<Text>>,
+    pub(super) secret_sha256: Text,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawProfile {
+    pub(super) name: Text,
+    pub(super) source: Text,
+    #[serde(rename = "match")]
+    pub(super) matches: Spanned<BTreeMap<Text, Texts>>,
+    pub(super) task: Text,
+    pub(super) instance: Text,
+    pub(super) deadline: Option<Text>,
+    pub(super) token_ttl: Option<Text>,
+    pub(super) lease_ttl: Option<Text>,
+    pub(super) session_ttl: Option<Text>,
+    pub(super) renewal: Option<Text>,
+    pub(super) sender: Option<Text>,
+    pub(super) evidence_uses: Option<Spanned<u32>>,
+    #[serde(default)]
+    pub(super) allow: Vec<Text>,
+    #[serde(default)]
+    pub(super) binding: Vec<Spanned<RawBinding>>,
+    #[serde(default)]
+    pub(super) grant: BTreeMap<Text, Spanned<RawGrant>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBinding {
+    pub(super) record: Text,
+    #[serde(default)]
+    pub(super) require: BTreeMap<Text, Texts>,
+    #[serde(default)]
+    pub(super) pin: Vec<Text>,
+    pub(super) max_age: Text,
+    pub(super) via: Spanned<Vec<Text>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawGrant {
+    #[serde(default)]
+    pub(super) audiences: Vec<Text>,
+    #[serde(default)]
+    pub(super) scopes: Vec<Text>,
+    #[serde(default)]
+    pub(super) secrets: Vec<Text>,
+    pub(super) uses: Option<Spanned<u32>>,
+}
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = OneOrMany;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of strings")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<OneOrMany, E> {
+                Ok(OneOrMany(vec![text.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<OneOrMany, A::Error> {
+                let mut all = Vec::new();
+                while let Some(text) = seq.next_element()? {
+                    all.push(text);
+                }
+                Ok(OneOrMany(all))
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod fields {
+    //! The keys of the raw structs, asked of serde itself.
+
+    use serde::de::value::Error;
+    use serde::de::{Error as _, Visitor};
+    use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
+
+    use super::*;
+
+    struct Ask<'a>(&'a mut Vec<&'static str>);
+
+    impl<'de> Deserializer<'de> for Ask<'_> {
+        type Error = Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+            Err(Error::custom("only structs are asked"))
+        }
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, Error> {
+            self.0.extend(fields);
+            Err(Error::custom("asked"))
+        }
+
+        forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
+            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+
+    fn of<'de, T: Deserialize<'de>>() -> Vec<&'static str> {
+        let mut found = Vec::new();
+        assert!(T::deserialize(Ask(&mut found)).is_err());
+        assert!(!found.is_empty());
+        found
+    }
+
+    /// Every key, with the table that it stands in.
+    pub(in crate::config) fn all() -> Vec<(&'static str, Vec<&'static str>)> {
+        vec![
+            ("top level", of::<RawFile>()),
+            ("[listen]", of::<RawListen>()),
+            ("[store]", of::<RawStore>()),
+            ("[keys]", of::<RawKeys>()),
+            ("[limits]", of::<RawLimits>()),
+            ("[[source]]", of::<RawSource>()),
+            ("[source.api]", of::<RawApi>()),
+            ("[[resource_server]]", of::<RawResourceServer>()),
+            ("[[profile]]", of::<RawProfile>()),
+            ("[[profile.binding]]", of::<RawBinding>()),
+            ("[profile.grant.NAME]", of::<RawGrant>()),
+        ]
+    }
+}

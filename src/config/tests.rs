@@ -1,0 +1,505 @@
+//! Every rule is broken once, by one edit of a sound file; the answer names the rule and the line.
+
+use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::raw::fields;
+use super::{Config, Problem, Rule, load, parse};
+use crate::domain::context::RecordKind;
+use crate::domain::profile::{Allowance, RenewalMode, SenderMode, Via};
+
+const SOUND: &str = r#"trust_domain = "example.org"
+issuer = "http://127.0.0.1:8443"
+policies = ["extra.cedar"]
+
+[listen]
+address = "127.0.0.1:8443"
+metrics = "127.0.0.1:9090"
+admin_socket = "admin.sock"
+admin_uids = [1000]
+drain = "20s"
+max_connections = 2048
+
+[store]
+sqlite = "writ.db"
+
+[keys]
+file = "kek"
+
+[limits]
+staleness = "5s"
+
+[[source]]
+name = "github"
+preset = "github-actions"
+issuer = "https://token.actions.githubusercontent.com"
+algorithms = ["RS256"]
+max_token_age = "10m"
+webhook_secret_files = ["hook"]
+allowed_networks = ["10.1.0.0/16"]
+[source.api]
+url = "https://api.github.com"
+token_file = "token"
+
+[[source]]
+name = "gitlab"
+preset = "gitlab-ci"
+issuer = "https://gitlab.example"
+audience = "https://writ.example/gitlab"
+
+[[resource_server]]
+name = "deployer"
+audiences = ["https://deploy.example"]
+secret_sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+[[profile]]
+name = "deploy"
+source = "github"
+match = { repository_id = "812345", environment = "production", job_workflow_ref = ["octo/app/.github/workflows/deploy.yml@refs/heads/main"] }
+task = "{repository_id}/{run_id}/{run_attempt}"
+instance = "{check_run_id}"
+deadline = "1h"
+token_ttl = "5m"
+lease_ttl = "5m"
+session_ttl = "15m"
+renewal = "handle"
+sender = "required"
+evidence_uses = 1
+allow = []
+[[profile.binding]]
+record = "job"
+require = { status = "in_progress" }
+max_age = "60s"
+via = ["issuer-proof", "pull"]
+[[profile.binding]]
+record = "environment"
+pin = ["id", "protection_rules"]
+max_age = "30s"
+via = ["pull"]
+[profile.grant.deploy]
+audiences = ["https://deploy.example"]
+scopes = ["deploy:write"]
+secrets = ["ci/{repository_id}/*"]
+uses = 10
+
+[[profile]]
+name = "lab"
+source = "gitlab"
+match = { project_id = "7", ref = "refs/heads/main" }
+task = "{project_id}/{pipeline_id}"
+instance = "{job_id}"
+sender = "optional"
+[profile.grant.deploy]
+audiences = ["https://deploy.example"]
+"#;
+
+/// (what is replaced, by what, the rule that is broken, a text in the line that is named)
+type Case = (&'static str, &'static str, Rule, &'static str);
+
+#[rustfmt::skip]
+const CASES: &[Case] = &[
+    ("[store]", "[store", Rule::Syntax, "[store"),
+    ("drain =", "drian =", Rule::UnknownKey, "drian"),
+    ("sender = \"optional\"", "sendr = \"x\"", Rule::UnknownKey, "sendr"),
+    ("drain = \"20s\"", "drain = 20", Rule::Shape, "drain"),
+    ("sqlite = \"writ.db\"", "", Rule::Shape, "[store]"),
+    ("trust_domain = \"example.org\"", "", Rule::Missing, ""),
+    ("address = \"127", "key = \"k\"\naddress = \"127", Rule::Missing, "key = "),
+    ("address = \"127", "certificate = \"c\"\naddress = \"127", Rule::Missing, "certificate"),
+    ("file = \"kek\"", "", Rule::Missing, "[keys]"),
+    ("file = \"kek\"", "file = \"kek\"\ndescriptor = 3", Rule::Contradiction, "descriptor"),
+    ("file = \"kek\"", "descriptor = 2", Rule::OutOfRange, "descriptor"),
+    ("extra.cedar", "absent.cedar", Rule::Unreadable, "policies"),
+    // Names that differ by what nobody sees are refused when they are made.
+    ("name = \"deploy\"", "name = \"Deploy\"", Rule::Name, "Deploy"),
+    ("name = \"deploy\"", "name = \"deploy \"", Rule::Name, "deploy "),
+    ("name = \"deploy\"", "name = \"dеploy\"", Rule::Name, "dеploy"),
+    ("name = \"deploy\"", "name = \"deploy\u{200b}\"", Rule::Name, "deploy\u{200b}"),
+    ("[profile.grant.deploy]\nau", "[profile.grant.Deploy]\nau", Rule::Name, "Deploy"),
+    ("name = \"lab\"", "name = \"deploy\"", Rule::Duplicate, "name = \"deploy\""),
+    ("record = \"environment\"\npin = [\"id\", \"protection_rules\"]", "record = \"job\"\npin = [\"status\"]", Rule::Duplicate, "record"),
+    ("preset = \"gitlab-ci\"", "preset = \"gitlab\"", Rule::Value, "preset"),
+    ("renewal = \"handle\"", "renewal = \"never\"", Rule::Value, "renewal"),
+    ("[\"deploy:write\"]", "[\"deploy write\"]", Rule::Value, "scopes"),
+    ("20015ad\"", "20015a\"", Rule::Value, "secret_sha256"),
+    ("algorithms = [\"RS256\"]", "algorithms = []", Rule::EmptyList, "algorithms"),
+    ("via = [\"pull\"]", "via = []", Rule::EmptyList, "via"),
+    ("environment = \"production\"", "environment = []", Rule::EmptyList, "match"),
+    ("staleness = \"5s\"", "staleness = \"5m\"", Rule::OutOfRange, "staleness"),
+    ("max_connections = 2048", "max_connections = 0", Rule::OutOfRange, "max_connections"),
+    ("uses = 10", "uses = 0", Rule::OutOfRange, "uses"),
+    // One issuer is one host.
+    ("https://gitlab.example\"", "https://.*.example.com\"", Rule::Url, "issuer"),
+    ("https://gitlab.example\"", "https://gitlab.example/\"", Rule::Url, "issuer"),
+    ("https://gitlab.example\"", "https://gitlab.example?a\"", Rule::Url, "issuer"),
+    ("metrics = \"127.0.0.1:9090\"", "metrics = \"127.0.0.1:8443\"", Rule::Contradiction, "metrics"),
+    ("admin_socket = \"admin.sock\"", "", Rule::Contradiction, "admin_uids"),
+    ("evidence_uses = 1", "evidence_uses = 2", Rule::Contradiction, "evidence_uses"),
+    ("environment = \"production\"", "environment = \"production\", runner_environment = \"self-hosted\"", Rule::Contradiction, "match"),
+    ("environment = \"production\"", "environment = \"production\", event_name = [\"push\", \"pull_request\"]", Rule::Contradiction, "match"),
+    ("issuer = \"http://127.0.0.1:8443\"", "issuer = \"http://writ.example\"", Rule::IssuerScheme, "issuer"),
+    ("hook\"]", "open\"]", Rule::SecretMode, "webhook"),
+    ("token_file = \"token\"", "token_file = \"short\"", Rule::SecretWeak, "token_file"),
+    ("https://gitlab.example\"", "http://gitlab.example\"", Rule::PlainHttpSource, "http://gitlab"),
+    ("https://api.github.com", "http://api.github.com", Rule::PlainHttpSource, "url"),
+    ("https://writ.example/gitlab", "", Rule::AudienceEmpty, "audience"),
+    ("https://writ.example/gitlab", "sigstore", Rule::AudienceShared, "audience"),
+    ("https://writ.example/gitlab", "https://github.com/octo", Rule::AudienceShared, "audience"),
+    ("https://writ.example/gitlab", "https://gitlab.example", Rule::AudienceShared, "audience"),
+    ("[\"RS256\"]", "[\"RS256\", \"HS256\"]", Rule::AlgorithmSymmetric, "algorithms"),
+    ("[\"RS256\"]", "[\"none\"]", Rule::AlgorithmSymmetric, "algorithms"),
+    ("10.1.0.0/16", "0.0.0.0/0", Rule::NetworkTooWide, "allowed_networks"),
+    ("10.1.0.0/16", "169.254.0.0/16", Rule::NetworkTooWide, "allowed_networks"),
+    ("https://gitlab.example\"\naudience = \"https://writ.example/gitlab\"", "https://token.actions.githubusercontent.com\"", Rule::SourceAmbiguous, "issuer"),
+    ("writ.example/gitlab\"", "writ.example/gitlab\"\napi = { url = \"https://gitlab.example\", token_file = \"token\" }", Rule::PullUnsupported, "api"),
+    ("source = \"gitlab\"", "source = \"git-lab\"", Rule::SourceUnknown, "git-lab"),
+    // The conditions that a stranger could come to meet.
+    ("project_id = \"7\"", "project_path = \"octo/app\"", Rule::MatchWithoutId, "match"),
+    ("project_id = \"7\"", "project_id = \"7\", sub = \"project_path:octo/app\"", Rule::MatchOnSubject, "match"),
+    ("project_id = \"7\"", "project_id = \"7\", aud = \"x\"", Rule::MatchOnToken, "match"),
+    ("\"refs/heads/main\"", "\"refs/heads/*\"", Rule::MatchPattern, "match"),
+    ("\"refs/heads/main\"", "\"^refs/heads/main$\"", Rule::MatchPattern, "match"),
+    ("\"refs/heads/main\"", "\"refs/heads/main \"", Rule::MatchPattern, "match"),
+    ("\"refs/heads/main\"", "\"\"", Rule::MatchPattern, "match"),
+    ("project_id = \"7\"", "project_id = \"*\"", Rule::MatchPattern, "match"),
+    ("project_id = \"7\"", "project_id = \"7\", enviroment = \"production\"", Rule::ClaimUnknown, "match"),
+    ("repository_id = \"812345\"", "repository_id = \"octo/app\"", Rule::IdNotNumber, "match"),
+    ("deploy.yml@refs/heads/main", "deploy.yml", Rule::WorkflowNotPinned, "match"),
+    ("deploy.yml@refs/heads/main", "deploy.yml@main", Rule::WorkflowNotPinned, "match"),
+    ("deploy.yml@refs/heads/main", "deploy.yml@refs/pull/1/merge", Rule::WorkflowNotPinned, "match"),
+    ("\"{job_id}\"", "\"{job_id\"", Rule::Template, "instance"),
+    ("\"{job_id}\"", "\"a/{job_id}\"", Rule::Template, "instance"),
+    ("{project_id}/{pipeline_id}", "{project_path}/{pipeline_id}", Rule::Template, "task"),
+    ("{project_id}/{pipeline_id}", "../{pipeline_id}", Rule::Template, "task"),
+    ("ci/{repository_id}/*", "ci/*/x", Rule::Template, "secrets"),
+    ("{project_id}/{pipeline_id}", "{projct_id}/{pipeline_id}", Rule::ClaimUnknown, "task"),
+    ("{run_id}/{run_attempt}", "{run_id}{run_attempt}", Rule::TemplateAmbiguous, "task"),
+    ("{run_id}/{run_attempt}", "{run_id}", Rule::TaskWithoutRun, "task"),
+    ("{run_id}/{run_attempt}", "{run_attempt}", Rule::TaskWithoutRun, "task"),
+    ("\"{check_run_id}\"", "\"{run_id}\"", Rule::InstanceNotUnique, "instance"),
+    ("pin = [\"id\", \"protection_rules\"]", "pin = [\"id\", \"rules\"]", Rule::BindingField, "pin"),
+    ("{ status = \"in_progress\" }", "{ status = \"running\" }", Rule::BindingValue, "require"),
+    ("{ status = \"in_progress\" }", "{ status = [\"in_progress\", \"completed\"] }", Rule::BindingValue, "require"),
+    ("pin = [\"id\", \"protection_rules\"]", "", Rule::BindingEmpty, "record"),
+    ("via = [\"pull\"]", "via = [\"issuer-proof\", \"pull\"]", Rule::BindingUnseen, "pin"),
+    ("environment = \"production\", ", "", Rule::BindingWithoutClaim, "record = \"env"),
+    ("max_age = \"60s\"", "max_age = \"0s\"", Rule::MaxAge, "max_age"),
+    ("max_age = \"60s\"", "max_age = \"301s\"", Rule::MaxAge, "max_age"),
+    ("audiences = [\"https://deploy.example\"]\nscopes = [\"deploy:write\"]\nsecrets = [\"ci/{repository_id}/*\"]", "scopes = [\"deploy:write\"]", Rule::GrantEmpty, "grant.deploy"),
+    ("allow = []", "allow = [\"pull-request\"]", Rule::SecretsForUnmerged, "secrets"),
+    ("token_ttl = \"5m\"", "token_ttl = \"16m\"", Rule::Lifetime, "token_ttl"),
+    ("lease_ttl = \"5m\"", "lease_ttl = \"0s\"", Rule::Lifetime, "lease_ttl"),
+    ("deadline = \"1h\"", "deadline = \"25h\"", Rule::Lifetime, "deadline"),
+    ("session_ttl = \"15m\"", "session_ttl = \"61m\"", Rule::LifetimeOrder, "session_ttl"),
+    ("session_ttl = \"15m\"", "session_ttl = \"4m\"", Rule::LifetimeOrder, "session_ttl"),
+    ("sender = \"optional\"", "renewal = \"fresh-evidence\"", Rule::RenewalImpossible, "renewal"),
+    ("sender = \"optional\"\n[profile.grant.deploy]\naudiences = [\"https://deploy.example\"]\n", "sender = \"optional\"\n", Rule::ProfileWithoutGrant, "lab"),
+    ("http://127.0.0.1:8443\"\npolicies = [\"extra.cedar\"]\n\n[listen]\naddress = \"127.0.0.1:8443\"", "https://writ.example\"\n\n[listen]\naddress = \"0.0.0.0:8443\"", Rule::PlainHttpExposed, "0.0.0.0"),
+    ("sender = \"optional\"\n", "sender = \"optional\"\n[[profile.binding]]\nrecord = \"job\"\nrequire = { status = \"in_progress\" }\nmax_age = \"9s\"\nvia = [\"issuer-proof\"]\n", Rule::ProofOnce, "issuer-proof"),
+    ("sender = \"optional\"\n", "sender = \"optional\"\n[[profile.binding]]\nrecord = \"job\"\nrequire = { status = \"in_progress\" }\nmax_age = \"9s\"\nvia = [\"pull\"]\n", Rule::ViaWithoutApi, "via = [\"pull\"]"),
+    (BINDINGS, "", Rule::SecretsWithoutBinding, "secrets"),
+    ("repository_id = \"812345\", environment = \"production\", job_workflow_ref = [\"octo/app/.github/workflows/deploy.yml@refs/heads/main\"]", "repository_owner_id = \"9\", environment = \"production\"", Rule::SecretsForAnyWorkflow, "secrets"),
+];
+
+const BINDINGS: &str = r#"[[profile.binding]]
+record = "job"
+require = { status = "in_progress" }
+max_age = "60s"
+via = ["issuer-proof", "pull"]
+[[profile.binding]]
+record = "environment"
+pin = ["id", "protection_rules"]
+max_age = "30s"
+via = ["pull"]
+"#;
+
+/// Edits that are taken, with a warning.
+#[rustfmt::skip]
+const UNWISE: &[Case] = &[
+    ("audiences = [\"https://deploy.example\"]\nsecret_sha256", "audiences = [\"https://deploy.example\", \"https://other.example\"]\nsecret_sha256", Rule::AudienceUnused, "other"),
+    ("[[profile.binding]]\nrecord = \"environment\"\npin = [\"id\", \"protection_rules\"]\nmax_age = \"30s\"\nvia = [\"pull\"]\n", "", Rule::EnvironmentUnbound, "secrets"),
+    (", ref = \"refs/heads/main\"", "", Rule::AnyWorkflow, "match"),
+    ("token_file = \"token\"", "", Rule::ApiWithoutToken, "[source.api]"),
+    ("lease_ttl = \"5m\"", "lease_ttl = \"6m\"", Rule::LeaseOutlivesToken, "lease_ttl"),
+    ("policies = [\"extra.cedar\"]", "shipped_policies = false", Rule::NothingGranted, "trust_domain"),
+];
+
+fn place() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, contents, mode) in [
+        ("extra.cedar", "permit(principal, action, resource);", 0o644),
+        ("hook", "canary-5d1f-canary-5d1f", 0o600),
+        ("open", "canary-5d1f-canary-5d1f", 0o644),
+        ("token", "canary-5d1f-canary-5d1f", 0o640),
+        ("short", "canary-5d1f", 0o600),
+        ("github-webhook-secret", "canary-5d1f-canary-5d1f", 0o600),
+        ("github-token", "canary-5d1f-canary-5d1f", 0o600),
+    ] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, contents).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    }
+    dir
+}
+
+fn edited(case: &Case) -> String {
+    let (from, to, _, _) = case;
+    assert!(SOUND.contains(from), "{from:?} is not in the sound file");
+    SOUND.replacen(from, to, 1)
+}
+
+fn line_of<'t>(text: &'t str, problem: &Problem) -> &'t str {
+    text.lines().nth(problem.line - 1).unwrap()
+}
+
+fn sound(dir: &Path) -> Config {
+    parse("writ.toml", SOUND, dir).unwrap()
+}
+
+#[test]
+fn a_sound_file_says_what_it_means() {
+    let dir = place();
+    let config = sound(dir.path());
+    assert_eq!(config.warnings(), []);
+    let [deploy, lab] = config.broker.profiles.as_slice() else {
+        panic!("{:?}", config.broker.profiles);
+    };
+    assert_eq!(deploy.lifetimes.deadline, Duration::from_hours(1));
+    assert_eq!(deploy.sender, SenderMode::Required);
+    assert_eq!(deploy.renewal, RenewalMode::Handle);
+    let environment = deploy.binding(RecordKind::Environment).unwrap();
+    assert_eq!(environment.via, BTreeSet::from([Via::Pull]));
+    assert_eq!(environment.max_age, Duration::from_secs(30));
+    assert!(lab.bindings.is_empty() && lab.allow.is_empty());
+    let [github, gitlab] = config.issuers.as_slice() else {
+        panic!("{:?}", config.issuers);
+    };
+    assert_eq!(github.audience.as_str(), "http://127.0.0.1:8443");
+    assert_eq!(gitlab.audience.as_str(), "https://writ.example/gitlab");
+    let hooks = config.sources.iter().map(|s| s.webhook_secrets.len());
+    assert_eq!(hooks.collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(config.broker.online.len(), 1);
+    assert_eq!(config.store.sqlite, dir.path().join("writ.db"));
+}
+
+#[test]
+fn each_rule_is_enforced_and_its_line_named() {
+    let dir = place();
+    let mut wrong = Vec::new();
+    for case in CASES {
+        let text = edited(case);
+        let (_, to, rule, line) = case;
+        let problems = match parse("writ.toml", &text, dir.path()) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems,
+        };
+        assert!(!format!("{problems:?}").contains("canary"));
+        let only = !problems.is_empty() && problems.iter().all(|p| p.rule == *rule);
+        if !only || !line_of(&text, &problems[0]).contains(line) {
+            wrong.push(format!(
+                "{to:?} is to break {rule} at {line:?}: {problems:#?}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_unwise_is_taken_with_a_warning() {
+    let dir = place();
+    for case in UNWISE {
+        let text = edited(case);
+        let (_, to, rule, line) = case;
+        let config = parse("writ.toml", &text, dir.path()).unwrap();
+        let rules: Vec<_> = config.warnings().iter().map(|p| p.rule).collect();
+        assert_eq!(rules, [*rule], "{to:?}");
+        let named = line_of(&text, &config.warnings()[0]);
+        assert!(named.contains(line), "{to:?} names {named:?}");
+    }
+}
+
+#[test]
+fn no_rule_is_without_a_case() {
+    // Making another user's file needs rights that a test does not have: see `files`.
+    let elsewhere = [Rule::SecretOwner];
+    let tried = CASES.iter().chain(UNWISE).map(|(_, _, rule, _)| *rule);
+    let tried: BTreeSet<_> = tried.chain(elsewhere).collect();
+    let missing: Vec<_> = Rule::ALL.iter().filter(|r| !tried.contains(r)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn one_run_tells_everything_that_is_wrong() {
+    let dir = place();
+    let text = SOUND
+        .replacen("max_age = \"60s\"", "max_age = \"0s\"", 1)
+        .replacen("uses = 10", "uses = 0", 1)
+        .replacen("drain =", "drian =", 1)
+        .replacen("[\"RS256\"]", "[\"HS256\"]", 1)
+        .replacen("project_id = \"7\", ", "", 1);
+    let problems = parse("writ.toml", &text, dir.path()).unwrap_err();
+    let rules: Vec<_> = problems.iter().map(|p| p.rule).collect();
+    assert_eq!(
+        rules,
+        [
+            Rule::UnknownKey,
+            Rule::AlgorithmSymmetric,
+            Rule::MaxAge,
+            Rule::OutOfRange,
+            Rule::MatchWithoutId,
+        ]
+    );
+}
+
+#[test]
+fn faults_of_shape_in_several_sections_are_all_told() {
+    let text = SOUND
+        .replacen("drain = \"20s\"", "drain = 20", 1)
+        .replacen("uses = 10", "uses = \"canary\"", 1)
+        .replacen("sqlite =", "sqlight =", 1)
+        .replacen("instance = \"{job_id}\"\n", "", 1);
+    let problems = parse("writ.toml", &text, Path::new(".")).unwrap_err();
+    let told: Vec<_> = problems.iter().map(|p| line_of(&text, p)).collect();
+    assert_eq!(
+        told,
+        [
+            "drain = 20",
+            "[store]",
+            "sqlight = \"writ.db\"",
+            "uses = \"canary\"",
+            "[[profile]]",
+        ]
+    );
+    let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert!(!shown.concat().contains("canary"), "{shown:?}");
+}
+
+#[test]
+fn a_file_with_any_line_missing_or_cut_off_anywhere_is_judged() {
+    let dir = place();
+    let lines: Vec<_> = SOUND.lines().collect();
+    for at in 0..lines.len() {
+        let (before, after) = (&lines[..at], &lines[at + 1..]);
+        for text in [[before, after].concat().join("\n"), before.join("\n")] {
+            let judged = parse("writ.toml", &text, dir.path());
+            let problems = judged.map_or_else(|all| all, |config| config.warnings().to_vec());
+            let last = text.lines().count().max(1);
+            assert!(problems.iter().all(|p| (1..=last).contains(&p.line)));
+        }
+    }
+}
+
+#[test]
+fn a_problem_reads_as_place_rule_reason_and_mend() {
+    let text = SOUND.replacen("file = \"kek\"", "descriptor = 2", 1);
+    let problems = parse("writ.toml", &text, place().path()).unwrap_err();
+    assert_eq!(
+        problems[0].to_string(),
+        "writ.toml:17:14: out_of_range: `descriptor` is not between 3 and 1023\n  \
+         mend: choose a value inside the range"
+    );
+}
+
+#[test]
+fn a_profile_may_name_the_risks_that_it_takes() {
+    let dir = place();
+    let text = SOUND.replacen("allow = []", "allow = [\"self-hosted\"]", 1);
+    let config = parse("writ.toml", &text, dir.path()).unwrap();
+    let allowed = &config.broker.profiles[0].allow;
+    assert_eq!(*allowed, BTreeSet::from([Allowance::SelfHosted]));
+}
+
+#[test]
+fn plain_http_to_a_practised_ci_system_stays_on_this_machine() {
+    let dir = place();
+    let practised = SOUND.replacen("https://gitlab.example\"", "http://127.0.0.1:9/a\"", 1);
+    let config = parse("writ.toml", &practised, dir.path()).unwrap();
+    assert_eq!(config.issuers[1].issuer.as_str(), "http://127.0.0.1:9/a");
+    let exposed = practised.replacen("127.0.0.1:9090", "0.0.0.0:9090", 1);
+    let problems = parse("writ.toml", &exposed, dir.path()).unwrap_err();
+    let rules: Vec<_> = problems.iter().map(|p| p.rule).collect();
+    assert_eq!(rules, [Rule::IssuerScheme, Rule::PlainHttpSource]);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_one_problem() {
+    let dir = place();
+    let problems = load(&dir.path().join("absent.toml")).unwrap_err();
+    let rules: Vec<_> = problems.iter().map(|p| p.rule).collect();
+    assert_eq!(rules, [Rule::Unreadable]);
+}
+
+const REFERENCE: &str = include_str!("../../docs/reference/configuration.md");
+
+/// The first cells of the table below a heading, without their backticks.
+fn first_cells(heading: &str) -> BTreeSet<&'static str> {
+    let wanted = format!("## {heading}");
+    let below = REFERENCE.lines().skip_while(|line| *line != wanted).skip(1);
+    let section = below.take_while(|line| !line.starts_with("## "));
+    let rows = section.filter_map(|line| line.strip_prefix("| `"));
+    rows.filter_map(|row| row.split('`').next()).collect()
+}
+
+#[test]
+fn the_reference_names_exactly_the_keys_that_exist() {
+    for (table, keys) in fields::all() {
+        let heading = if table.starts_with('[') {
+            format!("`{table}`")
+        } else {
+            "Top level".to_owned()
+        };
+        // A key that holds a table has a section of its own instead of a row.
+        let sections: &[&str] = match table {
+            "top level" => &[
+                "listen",
+                "store",
+                "keys",
+                "limits",
+                "source",
+                "resource_server",
+                "profile",
+            ],
+            "[[source]]" => &["api"],
+            "[[profile]]" => &["binding", "grant"],
+            _ => &[],
+        };
+        let plain = keys.into_iter().filter(|key| !sections.contains(key));
+        assert_eq!(first_cells(&heading), plain.collect(), "{table}");
+        assert!(REFERENCE.contains(&format!("## {heading}\n")), "{table}");
+    }
+}
+
+#[test]
+fn the_reference_names_every_rule_with_its_mend() {
+    let codes: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.code()).collect();
+    assert_eq!(first_cells("Rules"), codes);
+    for rule in Rule::ALL {
+        let row = format!("| `{rule}` | {} |", rule.mend());
+        assert!(REFERENCE.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn the_shipped_examples_are_sound() {
+    let examples = [
+        include_str!("../../deploy/examples/writ.toml"),
+        include_str!("../../deploy/examples/minimal.toml"),
+    ];
+    let dir = place();
+    for text in examples {
+        let here = text.replace("/etc/writ/", &format!("{}/", dir.path().display()));
+        let config = parse("writ.toml", &here, dir.path()).unwrap();
+        assert_eq!(config.warnings(), []);
+    }
+    for (table, keys) in fields::all() {
+        for key in keys {
+            assert!(
+                examples[0].contains(key),
+                "the full example has no {table} {key}"
+            );
+        }
+    }
+}
