@@ -1,6 +1,7 @@
 //! HTTP: how connections are taken, bounded and ended.
 
 mod activity;
+pub mod admin;
 mod connection;
 mod guard;
 pub mod peer;
