@@ -88,7 +88,9 @@ impl<S: Audit + ?Sized> Export<S> {
                 .map_err(|down| unavailable(&down))?;
             if page.is_empty() {
                 let missing = format!("the log has no entry {}", self.next);
-                return Err(Error::new(Code::Internal, "the log is not whole").with_internal(missing));
+                return Err(
+                    Error::new(Code::Internal, "the log is not whole").with_internal(missing)
+                );
             }
             for entry in &page {
                 writer.push(&exported(entry)).map_err(failed)?;

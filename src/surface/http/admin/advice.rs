@@ -124,9 +124,7 @@ const fn of_grant(code: Code) -> &'static str {
         Code::ProfileUnmatched => {
             "compare the claims of the identity with the `match` of each profile of this source"
         }
-        Code::PolicyDenied => {
-            "read the policies named here; with none named, no policy permits it"
-        }
+        Code::PolicyDenied => "read the policies named here; with none named, no policy permits it",
         Code::PullRequestRefused => {
             "this is the safe answer; a profile without secrets may say allow = [\"pull-request\"]"
         }

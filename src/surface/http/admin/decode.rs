@@ -148,7 +148,16 @@ mod tests {
         assert!(matches!(name, Ok(TaskRef::Name(_))));
         // A source may be called like the prefix of an id.
         assert!(matches!(task_ref("task_x/1"), Ok(TaskRef::Name(_))));
-        for bad in ["", "github", "task_1", "cred_018f", "/1", "github/..", "*", "github/*"] {
+        for bad in [
+            "",
+            "github",
+            "task_1",
+            "cred_018f",
+            "/1",
+            "github/..",
+            "*",
+            "github/*",
+        ] {
             assert!(task_ref(bad).is_err(), "{bad:?} was taken");
         }
     }
@@ -159,7 +168,14 @@ mod tests {
         assert_eq!(read("").unwrap().limit, USUAL_PAGE);
         let given = read(&format!("before={ID}&limit=200")).unwrap();
         assert_eq!((given.from, given.limit), (Some(ID.parse().unwrap()), 200));
-        for bad in ["limit=0", "limit=201", "limit=-1", "limit=x", "before=1", "all=1"] {
+        for bad in [
+            "limit=0",
+            "limit=201",
+            "limit=-1",
+            "limit=x",
+            "before=1",
+            "all=1",
+        ] {
             let refused = read(bad).unwrap_err();
             assert_eq!(refused.code(), Code::RequestMalformed, "{bad}");
         }
@@ -168,7 +184,13 @@ mod tests {
     #[test]
     fn a_reason_is_bounded_and_cannot_start_a_log_line() {
         let long = format!(r#"{{"reason":"{}"}}"#, "x".repeat(513));
-        for bad in [long.as_str(), r#"{"reason":"a\nb"}"#, r#"{"resaon":"a"}"#, "[]", "{"] {
+        for bad in [
+            long.as_str(),
+            r#"{"reason":"a\nb"}"#,
+            r#"{"resaon":"a"}"#,
+            "[]",
+            "{",
+        ] {
             let refused = order(&operator(), &Bytes::from(bad.to_owned())).unwrap_err();
             assert_eq!(refused.code(), Code::RequestMalformed, "{bad}");
         }

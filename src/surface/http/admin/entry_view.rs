@@ -66,9 +66,10 @@ impl EntryView {
             Event::TaskClosed { by, reason } | Event::TaskRevoked { by, reason } => {
                 self.ordered(by, reason.as_ref())
             }
-            Event::BarSet { key, by, reason } => self
-                .ordered(by, reason.as_ref())
-                .about(format!("{} {}", key.kind(), key.value())),
+            Event::BarSet { key, by, reason } => {
+                self.ordered(by, reason.as_ref())
+                    .about(format!("{} {}", key.kind(), key.value()))
+            }
             Event::SessionRevoked { by } => self.ordered(by, None),
             Event::CredentialRevoked { credential, by } => {
                 self.ordered(by, None).about(credential.to_string())

@@ -99,7 +99,11 @@ mod tests {
     fn a_key_moves_only_by_a_known_word() {
         assert_eq!(state_after("withdraw").unwrap(), KeyState::Withdrawn);
         for bad in ["prepare", "Activate", "active", "delete", ""] {
-            assert_eq!(state_after(bad).unwrap_err().code(), Code::NotFound, "{bad}");
+            assert_eq!(
+                state_after(bad).unwrap_err().code(),
+                Code::NotFound,
+                "{bad}"
+            );
         }
     }
 }

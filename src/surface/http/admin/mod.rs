@@ -52,7 +52,10 @@ pub fn router(state: Arc<AdminState>) -> Router {
         .route("/api/v1/tasks/{task}/close", post(tasks::close))
         .route("/api/v1/denials/{id}", get(denials::show))
         .route("/api/v1/secrets", get(secrets::list))
-        .route("/api/v1/secrets/{*path}", put(secrets::store).delete(secrets::delete))
+        .route(
+            "/api/v1/secrets/{*path}",
+            put(secrets::store).delete(secrets::delete),
+        )
         .route("/api/v1/keys", get(keys::list).post(keys::prepare))
         .route("/api/v1/keys/{id}/{step}", post(keys::step))
         .route("/api/v1/audit/checkpoint", get(audit::checkpoint))

@@ -47,10 +47,7 @@ pub const LARGEST_SECRET: usize = 64 * 1024;
 
 pub(super) async fn list(State(state): Shared, uri: Uri) -> Answer<SecretPage> {
     let page = decode::page(&uri)?;
-    let found = state
-        .broker
-        .secrets(page.from.as_ref(), page.limit)
-        .await?;
+    let found = state.broker.secrets(page.from.as_ref(), page.limit).await?;
     Ok(Json(SecretPage::of(&found, page.limit)))
 }
 
