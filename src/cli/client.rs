@@ -80,7 +80,9 @@ impl Admin {
 
     /// Asks, and takes the whole answer.
     pub(super) async fn ask(&self, call: Call) -> Result<Answer, CliError> {
-        let asked = self.exchange(call, async |response: Response<Incoming>| whole(response.into_body()).await);
+        let asked = self.exchange(call, async |response: Response<Incoming>| {
+            whole(response.into_body()).await
+        });
         let body = time::timeout(PATIENCE, asked).await.map_err(late)??;
         Ok(Answer { body })
     }
@@ -124,7 +126,7 @@ impl Admin {
             if response.status().is_success() {
                 return read(response).await;
             }
-            Err(CliError::Refused(refusal(response).await?))
+            Err(CliError::Refused(Box::new(refusal(response).await?)))
         };
         match future::select(Box::pin(talk), Box::pin(connection)).await {
             Either::Left((done, _)) => done,
@@ -134,15 +136,14 @@ impl Admin {
     }
 
     fn unreachable(&self, source: io::Error) -> CliError {
-        let hint = match source.kind() {
-            io::ErrorKind::NotFound => {
-                "there is no such socket; start the broker, or name its socket with --socket"
-            }
-            io::ErrorKind::ConnectionRefused => "nobody listens there; start the broker",
-            io::ErrorKind::PermissionDenied => {
-                "this user may not open it; run as root or as the broker's user"
-            }
-            _ => "check the path that --socket or WRIT_ADMIN_SOCKET names",
+        let hint = if source.kind() == io::ErrorKind::NotFound {
+            "there is no such socket; start the broker, or name its socket with --socket"
+        } else if source.kind() == io::ErrorKind::ConnectionRefused {
+            "nobody listens there; start the broker"
+        } else if source.kind() == io::ErrorKind::PermissionDenied {
+            "this user may not open it; run as root or as the broker's user"
+        } else {
+            "check the path that --socket or WRIT_ADMIN_SOCKET names"
         };
         CliError::Unreachable {
             socket: self.socket.clone(),

@@ -48,6 +48,10 @@ pub struct DevCiArgs {
 }
 
 /// Runs a developer's broker until it is told to stop.
+#[expect(
+    clippy::unused_async,
+    reason = "starting a broker waits for its listeners"
+)]
 pub async fn run(args: DevArgs) -> Result<(), CliError> {
     Err(CliError::Server {
         what: format!("{} cannot be served", args.listen),

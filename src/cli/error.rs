@@ -30,7 +30,7 @@ pub enum CliError {
     #[error("the broker did not answer to the end: {0}")]
     Broken(String),
     #[error("{0}")]
-    Refused(Refused),
+    Refused(Box<Refused>),
     /// The broker could not start or run.
     #[error("{what}")]
     Server {
@@ -69,17 +69,15 @@ impl CliError {
         match self {
             Self::NobodyReads => 0,
             Self::Usage(_) | Self::Io { .. } | Self::Unsound(_) | Self::Server { .. } => USAGE,
-            Self::Unreachable { .. } | Self::Broken(_) => REMOTE,
-            Self::Refused(refused) if matches!(refused.status, 401 | 403) => DENIED,
-            Self::Refused(_) => REMOTE,
+            Self::Refused(refused) if refused.is_denial() => DENIED,
+            Self::Refused(_) | Self::Unreachable { .. } | Self::Broken(_) => REMOTE,
         }
     }
 }
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let denied = matches!(self.status, 401 | 403);
-        f.write_str(if denied { "denied: " } else { "" })?;
+        f.write_str(if self.is_denial() { "denied: " } else { "" })?;
         match (&self.detail, &self.title) {
             (Some(text), _) | (None, Some(text)) => f.write_str(text)?,
             (None, None) => write!(f, "the broker answered {}", self.status)?,
@@ -102,6 +100,10 @@ impl std::fmt::Display for Refused {
 }
 
 impl Refused {
+    const fn is_denial(&self) -> bool {
+        matches!(self.status, 401 | 403)
+    }
+
     fn advice(&self) -> Option<&'static str> {
         let code = serde_json::from_value(self.code.clone()?.into()).ok()?;
         Some(crate::surface::http::admin::advice::advice(code))
@@ -129,7 +131,7 @@ mod tests {
     use super::*;
 
     fn refused(document: &str) -> CliError {
-        CliError::Refused(serde_json::from_str(document).unwrap())
+        CliError::Refused(Box::new(serde_json::from_str(document).unwrap()))
     }
 
     #[test]

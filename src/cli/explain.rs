@@ -6,6 +6,7 @@ use super::CliError;
 use super::client::{Admin, Call, segment};
 use super::out::Out;
 use super::text::{age, plain};
+use crate::domain::identity::SpiffeId;
 use crate::domain::position::{BadDenialId, DenialId};
 use crate::domain::profile::Via;
 use crate::surface::http::admin::denial_view::{EndedKind, Explanation, FactView, Verdict};
@@ -56,7 +57,7 @@ fn asked(told: &Explanation) -> Vec<String> {
     let mut lines = Lines::default();
     lines.say("at", Some(&told.at.to_string()));
     lines.say("asked to", Some(&told.verb));
-    lines.say("by", subject.workload.as_ref().map(|id| id.as_str()));
+    lines.say("by", subject.workload.as_ref().map(SpiffeId::as_str));
     if let Some(identity) = &told.identity {
         for (claim, value) in identity.fixed() {
             lines.say("", Some(&format!("{claim} = {value}")));

@@ -1,8 +1,9 @@
 //! `writ key`: rotation of the broker's own keys. Private bytes never leave the broker.
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use serde_json::json;
-use writ_keys::{Purpose, UnknownWord};
+use writ_keys::Purpose;
 
 use super::CliError;
 use super::client::{Admin, Call, segment};
@@ -31,9 +32,9 @@ pub(super) enum KeyCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct PrepareArgs {
-    /// What it is for: access_token, checkpoint, row_mac, handle or secret
-    #[arg(value_parser = purpose)]
-    purpose: Purpose,
+    /// What it is for
+    #[arg(value_parser = PossibleValuesParser::new(Purpose::ALL.map(Purpose::as_str)))]
+    purpose: String,
 }
 
 #[derive(Debug, Args)]
@@ -49,7 +50,7 @@ pub(super) async fn run(command: KeyCommand, admin: &Admin, out: &mut Out) -> Re
             out.answer(&answer, |list: KeyList| rows(&list.keys))
         }
         KeyCommand::Prepare(args) => {
-            let body = json!({ "purpose": args.purpose.as_str() });
+            let body = json!({ "purpose": args.purpose });
             let answer = admin.ask(Call::post("/api/v1/keys", &body)).await?;
             out.answer(&answer, |key: KeyView| rows(&[key]))
         }
@@ -63,10 +64,6 @@ async fn step(which: &Which, step: &str, admin: &Admin, out: &mut Out) -> Result
     let path = format!("/api/v1/keys/{}/{step}", segment(&which.id));
     let answer = admin.ask(Call::post(path, &json!({}))).await?;
     out.answer(&answer, |key: KeyView| rows(&[key]))
-}
-
-fn purpose(text: &str) -> Result<Purpose, UnknownWord> {
-    text.parse()
 }
 
 fn rows(keys: &[KeyView]) -> Vec<String> {

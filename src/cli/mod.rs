@@ -119,7 +119,7 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Secret(command) => secret::run(command, &admin, &mut out).await,
         Command::Key(command) => key::run(command, &admin, &mut out).await,
         Command::Audit(command) => audit::run(command, &admin, &mut out).await,
-        Command::ResourceServer(command) => resource_server::run(command, &mut out),
+        Command::ResourceServer(command) => resource_server::run(&command, &mut out),
         Command::Completions(args) => completions::run(&args, &mut out),
     }
 }

@@ -16,7 +16,7 @@ pub(super) enum ResourceServerCommand {
     Secret,
 }
 
-pub(super) fn run(command: ResourceServerCommand, out: &mut Out) -> Result<(), CliError> {
+pub(super) fn run(command: &ResourceServerCommand, out: &mut Out) -> Result<(), CliError> {
     match command {
         ResourceServerCommand::Secret => secret(&SystemEntropy, out),
     }

@@ -16,6 +16,10 @@ pub struct ServerArgs {
 }
 
 /// Runs the broker until it is told to stop.
+#[expect(
+    clippy::unused_async,
+    reason = "starting a broker waits for its listeners"
+)]
 pub async fn run(args: ServerArgs) -> Result<(), CliError> {
     Err(CliError::Server {
         what: format!("{} cannot be served", args.config.display()),

@@ -8,6 +8,7 @@ use super::client::{Admin, Call, segment};
 use super::out::{Out, complain, rows_or};
 use super::table::Table;
 use super::text::plain;
+use crate::domain::grant::Audience;
 use crate::surface::http::admin::credential_view::{CredentialView, GoodFor, RecallView};
 use crate::surface::http::admin::decode;
 use crate::surface::http::admin::task_view::{
@@ -64,21 +65,21 @@ pub(super) async fn run(
     out: &mut Out,
 ) -> Result<(), CliError> {
     match command {
-        TaskCommand::List(args) => list(args, admin, out).await,
+        TaskCommand::List(args) => list(&args, admin, out).await,
         TaskCommand::Show(which) => {
             let answer = admin.ask(Call::get(path(&which, ""))).await?;
-            out.answer(&answer, shown)
+            out.answer(&answer, |detail: TaskDetail| shown(&detail))
         }
         TaskCommand::Close(args) => end(&args, "/close", admin, out).await,
         TaskCommand::Revoke(args) => end(&args, "/revoke", admin, out).await,
     }
 }
 
-async fn list(args: ListArgs, admin: &Admin, out: &mut Out) -> Result<(), CliError> {
+async fn list(args: &ListArgs, admin: &Admin, out: &mut Out) -> Result<(), CliError> {
     let mut path = format!("/api/v1/tasks?limit={}", args.limit);
-    if let Some(before) = args.before {
+    if let Some(before) = &args.before {
         path.push_str("&before=");
-        path.push_str(&segment(&before));
+        path.push_str(&segment(before));
     }
     let answer = admin.ask(Call::get(path)).await?;
     out.answer(&answer, listed)?;
@@ -128,7 +129,7 @@ fn listed(page: TaskPage) -> Vec<String> {
     rows_or(&table, "there are no tasks")
 }
 
-fn shown(detail: TaskDetail) -> Vec<String> {
+fn shown(detail: &TaskDetail) -> Vec<String> {
     let mut lines = heading(&detail.task);
     for lineage in &detail.lineages {
         lines.push(String::new());
@@ -137,7 +138,7 @@ fn shown(detail: TaskDetail) -> Vec<String> {
     lines.push(String::new());
     lines.extend(credentials(&detail.credentials, "ONCE REVOKED"));
     lines.push(String::new());
-    lines.extend(history(&detail));
+    lines.extend(history(detail));
     lines
 }
 
@@ -233,7 +234,7 @@ fn told(ended: &Ended, asked: &str) -> Vec<String> {
 fn good_for(what: &GoodFor) -> (&'static str, String) {
     match what {
         GoodFor::AccessToken { audiences, .. } => {
-            let names: Vec<_> = audiences.iter().map(|one| one.as_str()).collect();
+            let names: Vec<_> = audiences.iter().map(Audience::as_str).collect();
             ("access token", names.join(" "))
         }
         GoodFor::SecretLease { path, version } => ("secret", format!("{path} v{version}")),
