@@ -1,28 +1,37 @@
-//! Key custody for Writ.
+//! Key custody for Writ: the only crate that sees private key bytes.
+//!
+//! Keys are rows ([`KeyRow`]) wrapped by one [`KeyEncryptionKey`]; the store keeps the rows and can
+//! read none of them. [`Keyring::open`] turns rows into something that signs, verifies, authenticates
+//! and seals. What must stay true:
+//!
+//! - no function returns private bytes, and no `Debug`, `Display` or error shows them;
+//! - a key serves one [`Purpose`], and a wrapped row is bound to its purpose and id;
+//! - a withdrawn key does nothing: it signs nothing, verifies nothing, is published nowhere.
+//!
+//! All cryptography is `ring`; [`jose::install`] puts it under `jsonwebtoken` as well.
 
-/// Where random bytes come from.
-pub trait Entropy: Send + Sync {
-    fn fill(&self, out: &mut [u8]);
-}
+mod aead;
+mod checkpoint;
+mod entropy;
+mod error;
+mod family;
+pub mod jose;
+mod kek;
+mod kek_file;
+mod keyring;
+mod mac;
+mod purpose;
+mod row;
+mod seal;
+mod tokens;
 
-/// The system's own.
-#[derive(Debug, Clone, Copy)]
-pub struct SystemEntropy;
+#[cfg(test)]
+mod fixtures;
 
-impl Entropy for SystemEntropy {
-    fn fill(&self, out: &mut [u8]) {
-        use ring::rand::SecureRandom as _;
-        #[expect(
-            clippy::disallowed_methods,
-            clippy::expect_used,
-            reason = "the seam itself"
-        )]
-        ring::rand::SystemRandom::new()
-            .fill(out)
-            .expect("system randomness");
-    }
-}
-
-/// A key as the store keeps it.
-#[derive(Debug, Clone)]
-pub struct KeyRow;
+pub use entropy::{Entropy, SystemEntropy};
+pub use error::CustodyError;
+pub use kek::{CheckValue, KeyEncryptionKey};
+pub use keyring::Keyring;
+pub use purpose::{IllegalTransition, KeyState, Purpose, UnknownWord};
+pub use row::{InvalidKeyId, KeyId, KeyRow, generate};
+pub use seal::{SECRET_MAX_BYTES, Sealed};

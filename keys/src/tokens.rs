@@ -1,0 +1,270 @@
+//! Access tokens: signed by the one active key, verifiable by every key that was not withdrawn.
+//!
+//! Only the active key's private half stays in memory, parsed once and reached by a handle, because
+//! `jsonwebtoken` would parse it anew for every token.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, Header};
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+
+use crate::entropy::ring_random;
+use crate::error::CustodyError;
+use crate::family::{Family, check_public, malformed};
+use crate::jose::registry::{self, Registered};
+use crate::kek::KeyEncryptionKey;
+use crate::keyring::Keyring;
+use crate::purpose::Purpose;
+use crate::row::KeyRow;
+
+/// The keys of access tokens.
+pub(crate) struct TokenKeys {
+    signing: Registered,
+    pub(crate) verifying: Family<TokenPublic>,
+}
+
+/// The public half, in the two forms in which it is asked for.
+pub(crate) struct TokenPublic {
+    decoding: DecodingKey,
+    x: String,
+    y: String,
+}
+
+impl TokenKeys {
+    pub(crate) fn open(kek: &KeyEncryptionKey, rows: &[KeyRow]) -> Result<Self, CustodyError> {
+        let (pair, verifying) = Family::open(kek, rows, Purpose::AccessToken, parse)?.split();
+        Ok(Self {
+            signing: registry::register(Arc::new(pair)),
+            verifying,
+        })
+    }
+}
+
+impl Keyring {
+    /// A compact JWS over `claims` by the active key: ES256, `typ` as given (`at+jwt`, RFC 9068 §2.1),
+    /// `kid` the key's id.
+    pub fn sign_jwt(
+        &self,
+        header_typ: &str,
+        claims: &impl serde::Serialize,
+    ) -> Result<String, CustodyError> {
+        let tokens = &self.0.tokens;
+        let mut header = Header::new(Algorithm::ES256);
+        header.typ = Some(header_typ.to_owned());
+        header.kid = Some(tokens.verifying.active.id.to_string());
+        jsonwebtoken::encode(&header, claims, tokens.signing.encoding_key())
+            .map_err(CustodyError::Signing)
+    }
+
+    /// The key to verify a token with, for ES256 only; none when it is unknown or withdrawn.
+    pub fn access_token_key(&self, kid: &str) -> Option<&DecodingKey> {
+        self.0.tokens.verifying.find(kid).map(|key| &key.decoding)
+    }
+
+    /// The published key set (RFC 7517 §5): prepared, active and retired keys, the active one first.
+    pub fn jwks(&self) -> serde_json::Value {
+        let keys: Vec<_> = self
+            .0
+            .tokens
+            .verifying
+            .all()
+            .map(|held| {
+                serde_json::json!({
+                    "kty": "EC",
+                    "crv": "P-256",
+                    "x": held.key.x,
+                    "y": held.key.y,
+                    "kid": held.id,
+                    "alg": "ES256",
+                    "use": "sig",
+                })
+            })
+            .collect();
+        serde_json::json!({ "keys": keys })
+    }
+}
+
+fn parse(row: &KeyRow, private: &[u8]) -> Result<(EcdsaKeyPair, TokenPublic), CustodyError> {
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, private, &ring_random())
+        .map_err(|_| malformed(row))?;
+    let point = pair.public_key().as_ref();
+    check_public(row, Some(point))?;
+    // An uncompressed point (SEC 1 §2.3.3): 0x04, then both coordinates in full length.
+    let (x, y) = point
+        .strip_prefix(&[0x04])
+        .and_then(|coordinates| coordinates.split_at_checked(P256_COORDINATE))
+        .ok_or_else(|| malformed(row))?;
+    let public = TokenPublic {
+        decoding: DecodingKey::from_ec_der(point),
+        x: URL_SAFE_NO_PAD.encode(x),
+        y: URL_SAFE_NO_PAD.encode(y),
+    };
+    Ok((pair, public))
+}
+
+const P256_COORDINATE: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{crypto, decode_header};
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixtures::{add, kek, of, rows};
+    use crate::purpose::KeyState;
+
+    fn open(rows: &[KeyRow]) -> Keyring {
+        Keyring::open(&kek(), rows).unwrap()
+    }
+
+    /// Whether `keyring` believes `token` by the key that the token names.
+    fn believes(keyring: &Keyring, token: &str) -> bool {
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let kid = decode_header(token).unwrap().kid.unwrap();
+        keyring.access_token_key(&kid).is_some_and(|key| {
+            crypto::verify(signature, message.as_bytes(), key, Algorithm::ES256).unwrap()
+        })
+    }
+
+    fn published(keyring: &Keyring) -> Vec<String> {
+        let jwks = keyring.jwks();
+        let keys = jwks["keys"].as_array().unwrap();
+        keys.iter()
+            .map(|key| key["kid"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn a_signed_token_says_who_signed_it_and_verifies() {
+        let keyring = open(&rows());
+        let token = keyring
+            .sign_jwt("at+jwt", &json!({ "sub": "spiffe://example/a" }))
+            .unwrap();
+        let header = decode_header(&token).unwrap();
+        assert_eq!(header.alg, Algorithm::ES256);
+        assert_eq!(header.typ.as_deref(), Some("at+jwt"));
+        assert_eq!(
+            header.kid.as_deref(),
+            Some(keyring.active_id(Purpose::AccessToken).as_str())
+        );
+        assert!(believes(&keyring, &token));
+        let claims = token.split('.').nth(1).unwrap();
+        let claims = URL_SAFE_NO_PAD.decode(claims).unwrap();
+        assert_eq!(claims, br#"{"sub":"spiffe://example/a"}"#);
+    }
+
+    #[test]
+    fn a_tampered_token_is_not_believed() {
+        let keyring = open(&rows());
+        let token = keyring.sign_jwt("at+jwt", &json!({ "aud": "a" })).unwrap();
+        let parts: Vec<&str> = token.split('.').collect();
+        let other_claims = URL_SAFE_NO_PAD.encode(r#"{"aud":"b"}"#);
+        assert!(!believes(
+            &keyring,
+            &[parts[0], &other_claims, parts[2]].join(".")
+        ));
+        let mut signature = URL_SAFE_NO_PAD.decode(parts[2]).unwrap();
+        signature[40] ^= 1;
+        let signature = URL_SAFE_NO_PAD.encode(signature);
+        assert!(!believes(
+            &keyring,
+            &[parts[0], parts[1], &signature].join(".")
+        ));
+        assert!(!believes(&keyring, &[parts[0], parts[1], ""].join(".")));
+    }
+
+    #[test]
+    fn the_published_key_verifies_what_the_private_one_signed() {
+        let keyring = open(&rows());
+        let token = keyring.sign_jwt("at+jwt", &json!({})).unwrap();
+        let jwks: jsonwebtoken::jwk::JwkSet = serde_json::from_value(keyring.jwks()).unwrap();
+        let key = DecodingKey::from_jwk(&jwks.keys[0]).unwrap();
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        assert!(crypto::verify(signature, message.as_bytes(), &key, Algorithm::ES256).unwrap());
+        let keys = keyring.jwks()["keys"].clone();
+        assert_eq!(
+            keys[0].as_object().unwrap().len(),
+            7,
+            "nothing private is published: {keys}"
+        );
+    }
+
+    #[test]
+    fn prepared_and_retired_keys_verify_and_are_published() {
+        let mut rows = rows();
+        let token = open(&rows).sign_jwt("at+jwt", &json!({})).unwrap();
+        of(&mut rows, Purpose::AccessToken).state = KeyState::Retired;
+        let active = add(&mut rows, Purpose::AccessToken, KeyState::Active);
+        let prepared = add(&mut rows, Purpose::AccessToken, KeyState::Prepared);
+
+        let rotated = open(&rows);
+        assert!(believes(&rotated, &token));
+        assert!(rotated.access_token_key(prepared.as_str()).is_some());
+        assert_eq!(rotated.active_id(Purpose::AccessToken), &active);
+        let kids = published(&rotated);
+        assert_eq!(kids.len(), 3);
+        assert_eq!(kids[0], active.as_str());
+    }
+
+    #[test]
+    fn a_withdrawn_key_is_neither_published_nor_believed() {
+        let mut rows = rows();
+        let token = open(&rows).sign_jwt("at+jwt", &json!({})).unwrap();
+        let withdrawn = of(&mut rows, Purpose::AccessToken);
+        withdrawn.state = KeyState::Withdrawn;
+        let withdrawn = withdrawn.id.clone();
+        let active = add(&mut rows, Purpose::AccessToken, KeyState::Active);
+
+        let keyring = open(&rows);
+        assert!(!believes(&keyring, &token));
+        assert!(keyring.access_token_key(withdrawn.as_str()).is_none());
+        assert_eq!(published(&keyring), [active.as_str()]);
+    }
+
+    #[test]
+    fn two_keyrings_in_one_process_keep_apart() {
+        let (one, other) = (open(&rows()), open(&rows()));
+        let mine = one.sign_jwt("at+jwt", &json!({})).unwrap();
+        let theirs = other.sign_jwt("at+jwt", &json!({})).unwrap();
+        assert!(believes(&one, &mine) && believes(&other, &theirs));
+        let (message, signature) = theirs.rsplit_once('.').unwrap();
+        let my_key = one
+            .access_token_key(one.active_id(Purpose::AccessToken).as_str())
+            .unwrap();
+        assert!(!crypto::verify(signature, message.as_bytes(), my_key, Algorithm::ES256).unwrap());
+
+        let handle = other.0.tokens.signing.encoding_key().clone();
+        drop(other);
+        let refused = jsonwebtoken::encode(&Header::new(Algorithm::ES256), &json!({}), &handle);
+        assert!(matches!(
+            refused.unwrap_err().kind(),
+            jsonwebtoken::errors::ErrorKind::InvalidEcdsaKey
+        ));
+        assert!(believes(&one, &one.sign_jwt("at+jwt", &json!({})).unwrap()));
+    }
+
+    #[test]
+    fn two_openings_of_the_same_rows_keep_apart() {
+        let rows = rows();
+        let (before, after) = (open(&rows), open(&rows));
+        drop(before);
+        assert!(believes(
+            &after,
+            &after.sign_jwt("at+jwt", &json!({})).unwrap()
+        ));
+    }
+
+    #[test]
+    fn claims_that_do_not_serialise_are_not_signed() {
+        let claims = std::collections::BTreeMap::from([((1, 2), 3)]);
+        assert_eq!(
+            open(&rows())
+                .sign_jwt("at+jwt", &claims)
+                .unwrap_err()
+                .code(),
+            "signing_failed"
+        );
+    }
+}
