@@ -1,4 +1,5 @@
-//! Every test that goes through a surface: one binary, a folder per capability.
+//! What the server does, seen from outside its modules: one binary, a folder per capability.
 
+mod store;
 mod story;
 mod support;
