@@ -1,5 +1,6 @@
 //! Writ: a short-lived credential broker.
 
+pub mod decide;
 pub mod domain;
 pub mod error;
 pub mod ledger;

@@ -1,0 +1,470 @@
+//! The compiled policy set and its one question: may this workload have this, now?
+//!
+//! What must stay true: nothing is permitted that no policy permits; a policy that fails to evaluate
+//! is a denial, because Cedar would otherwise pass over a failing forbid; and each resource of a
+//! request is permitted by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use cedar_policy::{Authorizer, Decision, Effect};
+
+use crate::decide::entities::{Ask, Scene, Vocabulary};
+use crate::decide::load::{self, PolicyError, PolicySource, Rule};
+use crate::decide::select::Selection;
+use crate::domain::context::Record;
+use crate::domain::grant::{Audience, Scope, SecretPath};
+use crate::domain::identity::Identity;
+use crate::domain::key::Digest;
+use crate::domain::name::{GrantName, SourceName};
+use crate::domain::profile::TaskProfile;
+use crate::domain::time::Timestamp;
+use crate::error::Code;
+
+/// Policies that were validated against the schema, arranged for judging.
+pub struct PolicySet {
+    digest: Digest,
+    ids: Vec<String>,
+    forbids: BTreeMap<String, Reason>,
+    selection: Selection,
+    vocabulary: Vocabulary,
+    authorizer: Authorizer,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// A token for a session that opens.
+    Issue,
+    /// A token for a session that exists.
+    Renew,
+    /// A secret.
+    Read,
+}
+
+/// What it is asked for; the invariants have already found it within the grant.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a> {
+    Token {
+        grant: &'a GrantName,
+        audiences: &'a BTreeSet<Audience>,
+        scopes: &'a BTreeSet<Scope>,
+    },
+    Secret {
+        grant: &'a GrantName,
+        path: &'a SecretPath,
+    },
+}
+
+/// Everything that a decision rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    pub verb: Verb,
+    pub identity: &'a Identity,
+    /// The source of the evidence.
+    pub source: &'a SourceName,
+    pub profile: &'a TaskProfile,
+    pub target: Target<'a>,
+    /// The records that the task is bound to, fresh, at most one of a kind.
+    pub records: &'a [&'a Record],
+    /// Whether the caller proved a session key.
+    pub key_bound: bool,
+    pub now: Timestamp,
+}
+
+/// The answer, and the policies that gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Permitted {
+        /// The permits that applied, by id.
+        policies: Vec<String>,
+    },
+    Denied {
+        /// The code of the first forbid that applied, by id; else `policy_denied`.
+        code: Code,
+        /// The forbids that applied, by id; none where nothing permits it.
+        policies: Vec<String>,
+        /// What would help, by that forbid.
+        advice: Option<String>,
+        /// What failed to evaluate: for the operator only.
+        errors: Vec<String>,
+    },
+}
+
+/// What a forbid says when it applies.
+struct Reason {
+    code: Code,
+    advice: Option<String>,
+}
+
+/// What the policies said to one request.
+#[derive(Default)]
+struct Findings {
+    permits: BTreeSet<String>,
+    forbids: BTreeSet<String>,
+    errors: Vec<String>,
+}
+
+impl PolicySet {
+    /// Compiles and checks policies. Only these apply: [`PolicySource::shipped`] has to be among
+    /// them where the shipped ones shall.
+    ///
+    /// The digest is over the schema and every source's name and text, in the order of names.
+    pub fn load(sources: &[PolicySource]) -> Result<Self, PolicyError> {
+        let schema = load::schema()?;
+        let vocabulary = Vocabulary::new().map_err(load::broken_schema)?;
+        let rules = load::rules(&schema, sources)?;
+        let selection = Selection::new(vocabulary.classes(), rules.iter().map(|rule| &rule.policy))
+            .map_err(load::broken_schema)?;
+        let mut ids: Vec<_> = rules.iter().map(Rule::id).collect();
+        ids.sort_unstable();
+        Ok(Self {
+            digest: digest(sources),
+            ids,
+            forbids: reasons(rules),
+            selection,
+            vocabulary,
+            authorizer: Authorizer::new(),
+        })
+    }
+
+    /// The shipped policies alone.
+    pub fn shipped() -> Self {
+        #[expect(
+            clippy::expect_used,
+            reason = "the text is compiled in, and the tests load it"
+        )]
+        Self::load(&[PolicySource::shipped()]).expect("the shipped policies are valid")
+    }
+
+    /// Which policies these are; another digest is another policy set.
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The ids of all policies, in order.
+    pub fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    /// Judges a question. Never permits on an error, an empty target, or silence.
+    pub fn judge(&self, question: &Question<'_>) -> Verdict {
+        match self.vocabulary.scene(question) {
+            Ok(scene) => self.judge_scene(&scene),
+            Err(error) => self.denied(Findings {
+                errors: vec![error.to_string()],
+                ..Findings::default()
+            }),
+        }
+    }
+
+    fn judge_scene(&self, scene: &Scene) -> Verdict {
+        let mut policies = BTreeSet::new();
+        for ask in &scene.asks {
+            let found = self.ask(scene, ask);
+            if found.permits.is_empty() || !found.forbids.is_empty() || !found.errors.is_empty() {
+                return self.denied(found);
+            }
+            policies.extend(found.permits);
+        }
+        if policies.is_empty() {
+            return self.denied(Findings::default());
+        }
+        Verdict::Permitted {
+            policies: policies.into_iter().collect(),
+        }
+    }
+
+    /// What every part that can apply says. A part in which a forbid applies does not name its
+    /// permits, which no longer matter.
+    fn ask(&self, scene: &Scene, ask: &Ask) -> Findings {
+        let mut found = Findings::default();
+        let present = scene.principals.iter().chain(&ask.resources);
+        for part in self.selection.parts(&ask.class, present) {
+            let answer = self
+                .authorizer
+                .is_authorized(&ask.request, part, &scene.entities);
+            let reasons = answer.diagnostics().reason().map(ToString::to_string);
+            match answer.decision() {
+                Decision::Allow => found.permits.extend(reasons),
+                Decision::Deny => found.forbids.extend(reasons),
+            }
+            let errors = answer.diagnostics().errors().map(ToString::to_string);
+            found.errors.extend(errors);
+        }
+        found
+    }
+
+    fn denied(&self, found: Findings) -> Verdict {
+        let first = found.forbids.first().and_then(|id| self.forbids.get(id));
+        let (code, advice) = match first {
+            Some(reason) if found.errors.is_empty() => (reason.code, reason.advice.clone()),
+            Some(_) | None => (Code::PolicyDenied, None),
+        };
+        Verdict::Denied {
+            code,
+            policies: found.forbids.into_iter().collect(),
+            advice,
+            errors: found.errors,
+        }
+    }
+}
+
+impl fmt::Debug for PolicySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicySet")
+            .field("digest", &self.digest)
+            .field("policies", &self.ids.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn reasons(rules: Vec<Rule>) -> BTreeMap<String, Reason> {
+    let forbids = rules
+        .into_iter()
+        .filter(|rule| rule.policy.effect() == Effect::Forbid);
+    forbids
+        .map(|rule| {
+            let reason = Reason {
+                code: rule.code.unwrap_or(Code::PolicyDenied),
+                advice: rule.advice.clone(),
+            };
+            (rule.id(), reason)
+        })
+        .collect()
+}
+
+fn digest(sources: &[PolicySource]) -> Digest {
+    let mut sorted: Vec<_> = sources.iter().collect();
+    sorted.sort_unstable_by_key(|source| (&source.name, &source.text));
+    let mut parts = vec![load::SCHEMA.as_bytes()];
+    for source in sorted {
+        parts.push(source.name.as_bytes());
+        parts.push(source.text.as_bytes());
+    }
+    Digest::of(&parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use cedar_policy::{Context, Entities, Request};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::decide::cases::Asked;
+
+    fn set(text: &str) -> PolicySet {
+        PolicySet::load(&[source("test.cedar", text)]).unwrap()
+    }
+
+    fn source(name: &str, text: &str) -> PolicySource {
+        PolicySource {
+            name: name.to_owned(),
+            text: text.to_owned(),
+        }
+    }
+
+    fn token() -> Asked {
+        Asked::from_json(json!({
+            "request": {"verb": "issue", "audiences": ["https://api"], "scopes": ["read"]},
+            "claims": {"repository_id": "1"},
+        }))
+    }
+
+    fn nothing() -> Verdict {
+        Verdict::Denied {
+            code: Code::PolicyDenied,
+            policies: Vec::new(),
+            advice: None,
+            errors: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn without_policies_nothing_is_permitted() {
+        assert_eq!(token().judged_by(&set("")), nothing());
+    }
+
+    #[test]
+    fn a_token_for_nobody_is_not_permitted_by_having_nothing_to_refuse() {
+        let asked = Asked::from_json(json!({"request": {"verb": "issue"}}));
+        let all = set("@id(\"all\") permit (principal, action, resource);");
+        assert_eq!(asked.judged_by(&all), nothing());
+    }
+
+    #[test]
+    fn two_records_of_one_kind_are_refused_instead_of_one_being_chosen() {
+        let asked = Asked::from_json(json!({
+            "request": {"verb": "issue", "audiences": ["https://api"]},
+            "records": [
+                {"kind": "job", "status": "in_progress"},
+                {"kind": "job", "status": "completed"},
+            ],
+        }));
+        let Verdict::Denied { code, errors, .. } = asked.judged_by(&PolicySet::shipped()) else {
+            panic!("permitted");
+        };
+        assert_eq!((code, errors.len()), (Code::PolicyDenied, 1));
+    }
+
+    #[test]
+    fn an_unknown_type_of_entity_is_denied() {
+        let policies = set("@id(\"all\") permit (principal, action, resource);");
+        let known = token().put(|question| policies.vocabulary.scene(question).unwrap());
+        assert!(matches!(
+            policies.judge_scene(&known),
+            Verdict::Permitted { .. }
+        ));
+        let mut scene = known;
+        for ask in &mut scene.asks {
+            let other: cedar_policy::EntityUid = "Writ::Vault::\"x\"".parse().unwrap();
+            ask.class.resource = other.type_name().clone();
+            let action = ask.class.action.clone();
+            let principal = "Other::\"y\"".parse().unwrap();
+            ask.request = Request::new(principal, action, other, Context::empty(), None).unwrap();
+        }
+        scene.entities = Entities::empty();
+        assert_eq!(policies.judge_scene(&scene), nothing());
+    }
+
+    #[test]
+    fn another_text_or_order_is_another_or_the_same_policy_set() {
+        let (a, b) = (
+            source("a", "@id(\"a\") permit (principal, action, resource);"),
+            source("b", "@id(\"b\") forbid (principal, action, resource);"),
+        );
+        let digest = |all: &[PolicySource]| PolicySet::load(all).unwrap().digest();
+        assert_eq!(
+            digest(&[a.clone(), b.clone()]),
+            digest(&[b.clone(), a.clone()])
+        );
+        assert_ne!(digest(&[a.clone(), b.clone()]), digest(&[a.clone()]));
+        let changed = source("b", &format!("{} ", b.text));
+        assert_ne!(digest(&[a.clone(), b]), digest(&[a, changed]));
+    }
+
+    #[test]
+    fn a_denial_says_what_would_help() {
+        let asked = Asked::from_json(json!({
+            "request": {"verb": "issue", "audiences": ["https://api"], "sender_required": true},
+        }));
+        let Verdict::Denied { code, advice, .. } = asked.judged_by(&PolicySet::shipped()) else {
+            panic!("permitted");
+        };
+        assert_eq!(code, Code::ProofRequired);
+        assert_eq!(advice.as_deref(), Some("show a key: ask with a DPoP proof"));
+    }
+
+    /// Policies whose scope and condition can be true or false for the questions below, and some
+    /// whose condition cannot be evaluated.
+    fn some_policy() -> impl Strategy<Value = String> {
+        let principals = [
+            "principal",
+            "principal is Writ::Workload",
+            "principal in Writ::Profile::\"deploy\"",
+            "principal in Writ::Selector::\"github:repository_id:1\"",
+            "principal in Writ::Selector::\"github:repository_id:2\"",
+            "principal == Writ::Workload::\"spiffe://example.org/github/9/812345\"",
+        ];
+        let targets = [
+            "action, resource",
+            "action in [Writ::Action::\"issue\", Writ::Action::\"renew\"], resource is Writ::Service",
+            "action == Writ::Action::\"renew\", resource",
+            "action == Writ::Action::\"issue\", resource == Writ::Service::\"https://api\"",
+            "action == Writ::Action::\"issue\", resource in Writ::Service::\"https://other\"",
+            "action == Writ::Action::\"read\", resource is Writ::Secret in Writ::Folder::\"ci\"",
+            "action, resource in Writ::Folder::\"ci/prod\"",
+            "action, resource == Writ::Secret::\"ci/prod/db\"",
+        ];
+        let conditions = [
+            "",
+            "when { context.key_bound }",
+            "unless { principal has repository_id && principal.repository_id == \"1\" }",
+            "when { 9223372036854775807 + context.now.toTime().toMilliseconds() == 0 }",
+        ];
+        let effects = ["permit", "forbid"];
+        (
+            proptest::sample::select(effects.to_vec()),
+            proptest::sample::select(principals.to_vec()),
+            proptest::sample::select(targets.to_vec()),
+            proptest::sample::select(conditions.to_vec()),
+        )
+            .prop_map(|(effect, principal, target, condition)| {
+                format!("{effect} ({principal}, {target}) {condition};")
+            })
+    }
+
+    fn some_question() -> impl Strategy<Value = Asked> {
+        let requests = [
+            json!({"verb": "issue", "audiences": ["https://api"]}),
+            json!({"verb": "issue", "audiences": ["https://api", "https://other"]}),
+            json!({"verb": "renew", "audiences": ["https://other"], "key_bound": true}),
+            json!({"verb": "read", "secret": "ci/prod/db"}),
+            json!({"verb": "read", "secret": "ci/dev", "key_bound": true}),
+        ];
+        let claims = [
+            json!({}),
+            json!({"repository_id": "1"}),
+            json!({"repository_id": "2"}),
+        ];
+        (
+            proptest::sample::select(requests.to_vec()),
+            proptest::sample::select(claims.to_vec()),
+        )
+            .prop_map(|(request, claims)| {
+                Asked::from_json(json!({"request": request, "claims": claims}))
+            })
+    }
+
+    fn numbered(policies: &[String]) -> String {
+        let lines = policies.iter().enumerate();
+        lines
+            .map(|(n, policy)| format!("@id(\"p{n:02}\") {policy}\n"))
+            .collect()
+    }
+
+    /// What Cedar says about every policy at once, and about each request by itself.
+    fn judged_unselected(policies: &PolicySet, text: &str, asked: &Asked) -> bool {
+        let all: cedar_policy::PolicySet = text.parse().unwrap();
+        let scene = asked.put(|question| policies.vocabulary.scene(question).unwrap());
+        scene.asks.iter().all(|ask| {
+            let answer = policies
+                .authorizer
+                .is_authorized(&ask.request, &all, &scene.entities);
+            answer.decision() == Decision::Allow && answer.diagnostics().errors().next().is_none()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn judging_selected_policies_is_judging_all(
+            texts in proptest::collection::vec(some_policy(), 0..12),
+            asked in some_question(),
+        ) {
+            let text = numbered(&texts);
+            let policies = set(&text);
+            let verdict = asked.judged_by(&policies);
+            let permitted = matches!(verdict, Verdict::Permitted { .. });
+            prop_assert_eq!(permitted, judged_unselected(&policies, &text, &asked), "{:?}", verdict);
+        }
+
+        #[test]
+        fn a_forbid_or_a_failing_policy_more_never_turns_a_denial_into_a_permit(
+            texts in proptest::collection::vec(some_policy(), 0..8),
+            added in some_policy().prop_filter("forbid or failing", |p| {
+                p.starts_with("forbid") || p.contains("toTime")
+            }),
+            asked in some_question(),
+        ) {
+            let before = asked.judged_by(&set(&numbered(&texts)));
+            let with: Vec<_> = texts.iter().cloned().chain([added]).collect();
+            let after = asked.judged_by(&set(&numbered(&with)));
+            if matches!(before, Verdict::Denied { .. }) {
+                prop_assert!(matches!(after, Verdict::Denied { .. }), "{:?}", after);
+            }
+        }
+    }
+}
