@@ -5,4 +5,5 @@ mod cases;
 pub mod engine;
 mod entities;
 pub mod load;
+mod mention;
 mod select;
