@@ -13,6 +13,7 @@ pub mod denial;
 pub mod engine;
 mod entities;
 pub mod load;
+mod mention;
 pub mod permit;
 mod select;
 mod standing;
