@@ -1,8 +1,7 @@
 //! The newest fact of each record, the hint that expired it, and the gate that lets one caller read
 //! while the others wait for its answer.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use papaya::HashMap;
@@ -10,7 +9,7 @@ use tokio::sync::Mutex;
 
 use crate::context::fact::Fact;
 use crate::context::{ContextSource, Reading, Unreadable};
-use crate::domain::context::{Locator, RecordKey};
+use crate::domain::context::{Locator, Record, RecordKey};
 use crate::domain::profile::Via;
 use crate::domain::time::Timestamp;
 use crate::seams::Clock;
@@ -24,10 +23,19 @@ pub struct FactCache {
 
 /// One record.
 struct Slot {
-    fact: SyncMutex<Option<Fact>>,
-    /// Facts observed before this are expired: a hint came then. Microseconds.
-    expired_at: AtomicI64,
+    known: SyncMutex<Known>,
     gate: Mutex<()>,
+}
+
+/// The newest fact of a record, and the hints that came about it.
+struct Known {
+    fact: Option<Fact>,
+    /// No hint has come since the fact was observed.
+    current: bool,
+    /// How many hints have come: a read that began before the last one is no news.
+    hints: u64,
+    /// When the last hint came.
+    expired_at: Timestamp,
 }
 
 impl FactCache {
@@ -42,20 +50,27 @@ impl FactCache {
     /// The newest fact, if it is no older than `max_age` and no hint has come since.
     pub fn fresh(&self, key: &RecordKey, max_age: Duration, now: Timestamp) -> Option<Fact> {
         let slot = Arc::clone(self.slots.pin().get(key)?);
-        slot.fresh(max_age, now)
+        let known = slot.known();
+        known.fresh(max_age, now)
     }
 
     /// Takes what evidence proves, as of its issue, unless a newer fact or a later hint stands
     /// against it.
     pub fn take_proof(&self, fact: Fact) {
-        self.slot(&fact.key).offer(fact);
+        let slot = self.slot(&fact.key);
+        let mut known = slot.known();
+        if fact.observed_at >= known.expired_at {
+            known.offer(fact);
+        }
     }
 
     /// Expires whatever is known of a record: a hint came at `now`.
     pub fn expire(&self, key: &RecordKey, now: Timestamp) {
-        self.slot(key)
-            .expired_at
-            .fetch_max(now.micros(), Ordering::SeqCst);
+        let slot = self.slot(key);
+        let mut known = slot.known();
+        known.current = false;
+        known.hints += 1;
+        known.expired_at = known.expired_at.max(now);
     }
 
     /// Reads a record at its source, unless another caller brings a fresh fact meanwhile. A thousand
@@ -70,9 +85,10 @@ impl FactCache {
         let slot = self.slot(key);
         let _turn = slot.gate.lock().await;
         let now = self.clock.now();
-        if let Some(fact) = slot.fresh(max_age, now) {
+        if let Some(fact) = slot.known().fresh(max_age, now) {
             return Ok(fact);
         }
+        let hints = slot.known().hints;
         let Reading { record, version } = source.read(key, locate, now).await?;
         let fact = Fact {
             key: key.clone(),
@@ -81,10 +97,16 @@ impl FactCache {
             observed_at: now,
             version,
         };
-        slot.offer(fact);
-        // Not simply what was read: a terminal state or a newer version stands against it, and a
-        // hint that came during the read asks for another one.
-        slot.fresh(max_age, self.clock.now()).ok_or_else(|| {
+        let mut known = slot.known();
+        let terminal = fact.record.as_ref().is_some_and(Record::is_terminal);
+        if known.hints != hints && !terminal {
+            return Err(Unreadable(
+                "a hint came while the record was read".to_owned(),
+            ));
+        }
+        known.offer(fact);
+        // Not simply what was read: a terminal state or a newer version stands against it.
+        known.fresh(max_age, now).ok_or_else(|| {
             Unreadable("the source's answer is older than what is known of the record".to_owned())
         })
     }
@@ -99,8 +121,16 @@ impl FactCache {
         }
         let mut ages: Vec<(Timestamp, RecordKey)> = slots
             .iter()
-            .filter(|(_, slot)| now.since(slot.expired()) > HINT_MEMORY)
-            .map(|(key, slot)| (slot.observed().unwrap_or(Timestamp::EPOCH), key.clone()))
+            .filter(|(_, slot)| now.since(slot.known().expired_at) > HINT_MEMORY)
+            .map(|(key, slot)| {
+                (
+                    slot.known()
+                        .fact
+                        .as_ref()
+                        .map_or(Timestamp::EPOCH, |f| f.observed_at),
+                    key.clone(),
+                )
+            })
             .collect();
         ages.sort_unstable();
         for (_, key) in ages.into_iter().take(excess) {
@@ -116,56 +146,44 @@ impl FactCache {
 
 impl Slot {
     const fn empty() -> Self {
+        let known = Known {
+            fact: None,
+            current: false,
+            hints: 0,
+            expired_at: Timestamp::from_micros(i64::MIN),
+        };
         Self {
-            fact: SyncMutex::new(None),
-            expired_at: AtomicI64::new(i64::MIN),
+            known: SyncMutex::new(known),
             gate: Mutex::const_new(()),
         }
     }
 
-    fn expired(&self) -> Timestamp {
-        Timestamp::from_micros(self.expired_at.load(Ordering::SeqCst))
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn observed(&self) -> Option<Timestamp> {
-        self.fact
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-            .map(|fact| fact.observed_at)
-    }
-
+impl Known {
     fn fresh(&self, max_age: Duration, now: Timestamp) -> Option<Fact> {
-        let fact = self
-            .fact
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()?;
-        let terminal = fact
-            .record
-            .as_ref()
-            .is_some_and(crate::domain::context::Record::is_terminal);
-        let within = now.since(fact.observed_at) <= max_age && fact.observed_at >= self.expired();
+        let fact = self.fact.as_ref()?;
+        let terminal = fact.record.as_ref().is_some_and(Record::is_terminal);
+        let within = self.current && now.since(fact.observed_at) <= max_age;
         // What is over stays over, however long ago it was read.
-        (terminal || within).then_some(fact)
+        (terminal || within).then(|| fact.clone())
     }
 
     /// Keeps the fact if it is news: state moves forward by the source's version, and from a
     /// terminal state nowhere.
-    fn offer(&self, new: Fact) {
-        let mut held = self.fact.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.as_ref().is_none_or(|old| supersedes(&new, old)) {
-            *held = Some(new);
+    fn offer(&mut self, new: Fact) {
+        if self.fact.as_ref().is_none_or(|old| supersedes(&new, old)) {
+            self.fact = Some(new);
+            self.current = true;
         }
     }
 }
 
 fn supersedes(new: &Fact, old: &Fact) -> bool {
-    if old
-        .record
-        .as_ref()
-        .is_some_and(crate::domain::context::Record::is_terminal)
-    {
+    if old.record.as_ref().is_some_and(Record::is_terminal) {
         return false;
     }
     if new.observed_at < old.observed_at {
@@ -182,12 +200,12 @@ const HINT_MEMORY: Duration = Duration::from_secs(1_800);
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures_util::future::BoxFuture;
 
     use super::*;
-    use crate::domain::context::{Job, Record, RecordKind, RunStatus};
+    use crate::domain::context::{Job, RecordKind, RunStatus};
     use crate::seams::ManualClock;
 
     struct Scripted {

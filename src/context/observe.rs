@@ -48,11 +48,7 @@ impl Observer {
         let Some(source) = self.sources.get(&key.source) else {
             return FactState::Unavailable("the source is not configured to be asked".to_owned());
         };
-        match self
-            .cache
-            .read(source.as_ref(), key, locate, std::time::Duration::ZERO)
-            .await
-        {
+        match self.cache.read(source.as_ref(), key, locate, ANY_AGE).await {
             Ok(fact) => FactState::Known(fact),
             Err(why) => FactState::Unavailable(why.0),
         }
@@ -133,3 +129,6 @@ pub fn good_until(facts: &Facts, profile: &TaskProfile) -> Option<Timestamp> {
         })
         .min()
 }
+
+/// A re-read wants whatever was observed since the hint: older facts have been expired by it.
+const ANY_AGE: std::time::Duration = std::time::Duration::MAX;

@@ -220,7 +220,7 @@ fn circumstances(question: &Question<'_>) -> Result<Context, Unaskable> {
         ("scopes".to_owned(), RestrictedExpression::new_set(scopes)),
         (
             "now".to_owned(),
-            RestrictedExpression::new_datetime(question.now.to_string()),
+            RestrictedExpression::new_datetime(question.now.whole_seconds().to_string()),
         ),
     ];
     for record in question.records {

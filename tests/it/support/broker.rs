@@ -1,0 +1,261 @@
+//! A broker in this process: wired as the server wires it, on a test clock, with every job run by
+//! hand, so that nothing happens that a test did not ask for.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use writ::cli::wire::{Wired, wire};
+use writ::config;
+use writ::domain::time::Timestamp;
+use writ::jobs::follower::Follower;
+use writ::seams::{Clock, ManualClock, SystemEntropy};
+use writ::surface::http::public;
+use writ::surface::http::serve::{Limits, Listener, serve};
+use writ_practice::{
+    CreatedRepo, EnvironmentSpec, HookSettings, HookTarget, NewRepo, Options, Rules, Running, Site,
+    World,
+};
+
+use super::client::Client;
+
+/// What a webhook is signed with.
+pub const HOOK_SECRET: &str = "hook-secret-canary-1f2e";
+
+/// What the practice world's API wants.
+pub const API_TOKEN: &str = "api-token-canary-9a8b";
+
+/// The generated secret of the resource server `billing`.
+pub const BILLING_SECRET: &str = "billing-secret-0123456789abcdef0123456789abcdef";
+
+/// The repository that the shared profiles trust, and its environment.
+pub const REPO: &str = "octo/app";
+pub const ENVIRONMENT: &str = "production";
+
+/// A broker and the world around it.
+pub struct Broker {
+    pub wired: Wired,
+    pub world: Running,
+    pub clock: Arc<ManualClock>,
+    pub repo: CreatedRepo,
+    /// The broker's issuer, which is also where it listens.
+    pub issuer: String,
+    follower: tokio::sync::Mutex<Follower>,
+    offset: std::sync::atomic::AtomicI64,
+    stop: CancellationToken,
+    _files: TempDir,
+}
+
+impl Broker {
+    /// A broker under one of the shared profiles.
+    pub async fn with(profile: &str) -> Self {
+        Self::configured(profile, "").await
+    }
+
+    /// A broker with more configuration, put before the sources: keys of the file's top level.
+    pub async fn configured(profile: &str, top: &str) -> Self {
+        install_tls();
+        let world = World::start(Options {
+            api_token: API_TOKEN.to_owned(),
+            ..Options::default()
+        })
+        .await
+        .unwrap();
+        let site = world.site("").unwrap();
+        let repo = site.create_repo(NewRepo::new("octo", "app")).unwrap();
+        site.create_environment(environment(30)).unwrap();
+
+        let files = tempfile::Builder::new()
+            .prefix("writ-it")
+            .tempdir_in(memory())
+            .unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", tcp.local_addr().unwrap());
+        let text = text(
+            &issuer,
+            site,
+            profile,
+            top,
+            repo.repository_id,
+            files.path(),
+        );
+        let config = config::parse("test.toml", &text, files.path()).unwrap_or_else(|problems| {
+            panic!(
+                "{}",
+                problems
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            )
+        });
+        let clock = Arc::new(ManualClock::at(now()));
+        let wired = wire(
+            &config,
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            Arc::new(SystemEntropy),
+        )
+        .await
+        .unwrap();
+        let stop = CancellationToken::new();
+        let router = public::router(Arc::clone(&wired.public));
+        tokio::spawn(serve(
+            Listener::Tcp(tcp),
+            router,
+            Limits::default(),
+            stop.clone(),
+        ));
+        site.hooks().set(HookSettings {
+            enabled: true,
+            targets: vec![HookTarget {
+                url: format!("{issuer}/hooks/github"),
+                secret: HOOK_SECRET.to_owned(),
+            }],
+        });
+        let follower = tokio::sync::Mutex::new(Follower::new(Arc::clone(&wired.broker.store)));
+        Self {
+            wired,
+            clock,
+            repo,
+            issuer,
+            follower,
+            offset: 0.into(),
+            stop,
+            _files: files,
+            world,
+        }
+    }
+
+    pub fn site(&self) -> &Arc<Site> {
+        self.world.site("").unwrap()
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(self)
+    }
+
+    /// Lets time pass, for the broker and for the world around it, and lets the broker hear of the
+    /// log as its follower would.
+    pub async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+        let seconds = i64::try_from(time.as_secs()).unwrap();
+        let offset = self
+            .offset
+            .fetch_add(seconds, std::sync::atomic::Ordering::SeqCst)
+            + seconds;
+        self.site().set_clock_offset(offset);
+        self.hear().await;
+    }
+
+    /// Runs the follower once.
+    pub async fn hear(&self) {
+        self.follower
+            .lock()
+            .await
+            .run(self.clock.elapsed())
+            .await
+            .unwrap();
+    }
+
+    /// Waits for every webhook that is under way, and reads again what they hinted at.
+    pub async fn settle_hooks(&self) {
+        self.site().hooks().settle().await;
+        self.reread_all().await;
+    }
+
+    /// Reads every record that waits to be read.
+    pub async fn reread_all(&self) {
+        loop {
+            let next = self.wired.rereads.next();
+            let Ok(record) = tokio::time::timeout(Duration::ZERO, next).await else {
+                return;
+            };
+            if self.wired.broker.reread(&record).await.is_err() {
+                self.wired.rereads.later(record);
+            }
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The environment with one rule, whose timer tells one set of rules from another.
+pub fn environment(wait_timer: u32) -> EnvironmentSpec {
+    EnvironmentSpec {
+        repo: REPO.to_owned(),
+        name: ENVIRONMENT.to_owned(),
+        rules: Rules {
+            wait_timer: Some(wait_timer),
+            ..Rules::default()
+        },
+    }
+}
+
+fn text(issuer: &str, site: &Site, profile: &str, top: &str, repo: u64, dir: &Path) -> String {
+    secret_file(dir, "hook", HOOK_SECRET);
+    secret_file(dir, "api", API_TOKEN);
+    let digest = hex::encode(ring::digest::digest(
+        &ring::digest::SHA256,
+        BILLING_SECRET.as_bytes(),
+    ));
+    let address = issuer.trim_start_matches("http://");
+    let (ci, api) = (site.issuer(), site.api_url());
+    let profile = profile.replace("{repo}", &repo.to_string());
+    format!(
+        r#"
+trust_domain = "test.example"
+issuer = "{issuer}"
+{top}
+[listen]
+address = "{address}"
+[store]
+sqlite = "writ.db"
+[keys]
+file = "kek"
+[[source]]
+name = "github"
+preset = "github-actions"
+issuer = "{ci}"
+webhook_secret_files = ["hook"]
+[source.api]
+url = "{api}"
+token_file = "api"
+[[resource_server]]
+name = "billing"
+audiences = ["https://billing.example"]
+secret_sha256 = "{digest}"
+{profile}"#
+    )
+}
+
+fn secret_file(dir: &Path, name: &str, secret: &str) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(dir.join(name));
+    std::io::Write::write_all(&mut file.unwrap(), secret.as_bytes()).unwrap();
+}
+
+/// A disk in memory, where there is one: what is tested here is not the disk.
+fn memory() -> &'static Path {
+    let shm = Path::new("/dev/shm");
+    if shm.is_dir() { shm } else { Path::new("/tmp") }
+}
+
+fn now() -> Timestamp {
+    writ::seams::SystemClock.now()
+}
+
+fn install_tls() {
+    // Whoever comes second finds it installed, which is all that is wanted.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
