@@ -31,7 +31,10 @@ const NEVER: &[&str] = &[
 fn nothing_that_is_banned_is_built_in() {
     let rules = rules();
     for name in NEVER {
-        let banned = rules.bans.iter().any(|(ban, below)| ban == name && below.is_none());
+        let banned = rules
+            .bans
+            .iter()
+            .any(|(ban, below)| ban == name && below.is_none());
         assert!(banned, "deny.toml lets {name} in");
     }
     let mut wrong = Vec::new();
@@ -61,7 +64,11 @@ fn every_licence_is_one_that_was_chosen() {
 #[test]
 fn a_licence_that_was_not_chosen_is_seen() {
     let allowed = BTreeSet::from(["MIT".to_owned(), "Apache-2.0".to_owned()]);
-    for fine in ["MIT OR GPL-3.0", "MIT/Apache-2.0", "(MIT OR Foo) AND Apache-2.0"] {
+    for fine in [
+        "MIT OR GPL-3.0",
+        "MIT/Apache-2.0",
+        "(MIT OR Foo) AND Apache-2.0",
+    ] {
         assert!(permits(fine, &allowed), "{fine}");
     }
     for foul in ["GPL-3.0", "MIT AND GPL-3.0", "(MIT OR Foo) AND Bar", ""] {

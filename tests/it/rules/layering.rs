@@ -20,16 +20,30 @@ const MAY: &[(&str, &[&str])] = &[
     ("mint", &["ledger"]),
     ("store", &["ledger"]),
     ("broker", BROKER),
-    ("surface", &["broker", "attest", "context", "ledger", "mint", "store"]),
+    (
+        "surface",
+        &["broker", "attest", "context", "ledger", "mint", "store"],
+    ),
     ("jobs", &["broker", "context", "ledger", "mint", "store"]),
     // Each stage owns its checked settings; configuration parses into them.
-    ("config", &["attest", "broker", "context", "decide", "store", "surface"]),
-    ("cli", &["config", "surface", "jobs", "broker", "store", "outbound", "attest", "context", "decide", "ledger", "mint"]),
+    (
+        "config",
+        &["attest", "broker", "context", "decide", "store", "surface"],
+    ),
+    (
+        "cli",
+        &[
+            "config", "surface", "jobs", "broker", "store", "outbound", "attest", "context",
+            "decide", "ledger", "mint",
+        ],
+    ),
 ];
 
 const GROUND: &[&str] = &["domain", "error", "seams", "telemetry"];
 
-const BROKER: &[&str] = &["attest", "context", "decide", "ledger", "mint", "outbound", "store"];
+const BROKER: &[&str] = &[
+    "attest", "context", "decide", "ledger", "mint", "outbound", "store",
+];
 
 /// Which library is at home where.
 const HOMES: &[(&str, &[&str])] = &[

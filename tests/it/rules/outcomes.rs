@@ -13,7 +13,10 @@ const PAGE: &str = include_str!("../../../docs/reference/outcomes.md");
 
 #[test]
 fn the_published_table_is_what_the_surfaces_answer() {
-    let published: Vec<_> = PAGE.lines().filter(|line| line.starts_with("| `")).collect();
+    let published: Vec<_> = PAGE
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
     let expected: Vec<_> = Code::ALL.iter().map(|code| row(*code)).collect();
     let missing: Vec<_> = expected
         .iter()
@@ -24,7 +27,11 @@ fn the_published_table_is_what_the_surfaces_answer() {
         .iter()
         .filter(|row| !expected.iter().any(|expected| expected == *row))
         .collect();
-    assert!(wrong.is_empty(), "published and not so:\n{}", joined(&wrong));
+    assert!(
+        wrong.is_empty(),
+        "published and not so:\n{}",
+        joined(&wrong)
+    );
     assert_eq!(published.len(), expected.len(), "a row stands twice");
 }
 
@@ -55,7 +62,10 @@ fn what_the_table_says_to_end_something_is_what_ends_something() {
 /// Nothing that could not be known is told as a refusal, on any surface.
 #[test]
 fn what_is_undetermined_is_503_everywhere() {
-    for code in Code::ALL.iter().filter(|code| code.kind() == Kind::Undetermined) {
+    for code in Code::ALL
+        .iter()
+        .filter(|code| code.kind() == Kind::Undetermined)
+    {
         for asked in [Asked::Exchange, Asked::Refresh] {
             let (status, error) = outcome(*code, asked);
             assert_eq!((status.as_u16(), error), (503, "temporarily_unavailable"));
@@ -117,7 +127,8 @@ fn meanings() -> BTreeMap<String, String> {
     for line in text.lines().map(str::trim) {
         if let Some(said) = line.strip_prefix("/// ") {
             said.clone_into(&mut meaning);
-        } else if let (true, Some((_, rest))) = (line.contains("\" => "), line.split_once(" = \"")) {
+        } else if let (true, Some((_, rest))) = (line.contains("\" => "), line.split_once(" = \""))
+        {
             let code = rest.split('"').next().unwrap();
             meanings.insert(code.to_owned(), meaning.trim_end_matches('.').to_owned());
         }
