@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,6 +21,9 @@ use crate::support::process::{Ground, until, within};
 
 /// Requests that are open at any time.
 const OPEN: usize = 64;
+
+/// How long a client waits when the broker says that it cannot know now.
+const BACK_OFF: Duration = Duration::from_millis(50);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p2_a_kill_at_any_moment_loses_no_revocation_and_leaves_nothing_unknown_at_a_client() {
@@ -185,28 +189,40 @@ async fn exchange(ground: &Ground, client: &Client, key: &SessionKey) -> Option<
         ..Mint::default()
     };
     let token = ground.site().mint(order).unwrap();
-    let answer = client.try_exchange_token(&token, Some(key), &[]).await?;
+    let answer = told(async || client.try_exchange_token(&token, Some(key), &[]).await).await?;
     answer.assert_issued();
     Some(answer)
 }
 
 async fn renew(client: &Client, own: &Answer, key: &SessionKey) -> Option<Answer> {
     let billing = [("audience", "https://billing.example")];
-    let answer = client.try_renew(own, key, &billing).await?;
+    let answer = told(async || client.try_renew(own, key, &billing).await).await?;
     answer.assert_issued();
     Some(answer)
 }
 
 async fn secret(client: &Client, own: &Answer, key: &SessionKey) -> Option<Answer> {
-    let answer = client.try_secret("ci/prod/db", own, Some(key)).await?;
+    let answer = told(async || client.try_secret("ci/prod/db", own, Some(key)).await).await?;
     assert_eq!(answer.status, 200, "{answer:?}");
     Some(answer)
 }
 
 async fn revoke(client: &Client, held: &str) -> Option<()> {
-    let answer = client.try_revoke(held).await?;
+    let answer = told(async || client.try_revoke(held).await).await?;
     assert_eq!(answer.status, 200, "{answer:?}");
     Some(())
+}
+
+/// Asks until it is told something: a 503 says that nothing was done.
+async fn told(ask: impl AsyncFn() -> Option<Answer>) -> Option<Answer> {
+    loop {
+        let answer = ask().await?;
+        if answer.status != 503 {
+            return Some(answer);
+        }
+        eprintln!("{answer:?}");
+        tokio::time::sleep(BACK_OFF).await;
+    }
 }
 
 /// Each token stands or does not as its client was told.
