@@ -93,6 +93,12 @@ impl Broker {
         Err(Error::new(Code::ViewStale, "this replica is behind the log").with_retry_after(RETRY))
     }
 
+    /// Whether this replica can serve: it is not behind the log, and the ledger answers.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.fresh()?;
+        self.store.ping().await.map_err(|down| unavailable(&down))
+    }
+
     /// The key that the caller proves to hold in this request, if it shows one.
     fn prove(
         presented: Option<&Presented>,

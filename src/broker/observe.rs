@@ -17,6 +17,8 @@ use crate::ledger::entry::{Event, Subject};
 /// Records that wait to be read again: each once, and no more than fit.
 pub struct Rereads {
     waiting: Mutex<HashSet<RecordKey>>,
+    /// Those that could not be read.
+    failed: Mutex<HashSet<RecordKey>>,
     room: usize,
     bell: tokio::sync::Notify,
 }
@@ -25,6 +27,7 @@ impl Rereads {
     pub fn new(room: usize) -> Self {
         Self {
             waiting: Mutex::new(HashSet::new()),
+            failed: Mutex::new(HashSet::new()),
             room,
             bell: tokio::sync::Notify::new(),
         }
@@ -38,6 +41,21 @@ impl Rereads {
             waiting.insert(record);
             self.bell.notify_one();
         }
+    }
+
+    /// Keeps a record that could not be read, to be asked for again.
+    pub fn later(&self, record: RecordKey) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed.len() < self.room {
+            failed.insert(record);
+        }
+    }
+
+    /// Asks again for every record that could not be read.
+    pub fn ask_again(&self) {
+        let failed =
+            std::mem::take(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner));
+        failed.into_iter().for_each(|record| self.ask(record));
     }
 
     /// The next record to read.

@@ -12,17 +12,20 @@ mod audit_file;
 mod client;
 mod completions;
 mod config;
-pub mod dev;
+mod dev;
 mod error;
 mod explain;
 mod key;
+mod log;
 mod out;
 mod resource_server;
 mod secret;
+mod serve;
 pub mod server;
 mod table;
 mod task;
 mod text;
+pub mod wire;
 
 pub use error::{CliError, Refused};
 
@@ -50,7 +53,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the broker
-    Server(server::ServerArgs),
+    Server(serve::ServerArgs),
     /// Run a broker for one developer on this machine
     Dev(dev::DevArgs),
     /// Check a configuration without starting anything
@@ -111,8 +114,8 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
     let stdout = io::stdout();
     let mut out = Out::new(stdout, cli.output);
     match cli.command {
-        Command::Server(args) => server::run(args).await,
-        Command::Dev(args) => dev::run(args).await,
+        Command::Server(args) => serve::run(&args).await,
+        Command::Dev(args) => dev::run(&args).await,
         Command::Config(command) => config::run(command, &mut out),
         Command::Task(command) => task::run(command, &admin, &mut out).await,
         Command::Explain(args) => explain::run(args, &admin, &mut out).await,

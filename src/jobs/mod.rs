@@ -2,4 +2,6 @@
 //! `async fn run(&self, now: Timestamp) -> Result<Report, _>`: one bounded piece of work that may be
 //! stopped at any point and run again. Whoever wires the server decides how often.
 
+pub mod follower;
+pub mod loops;
 pub mod sequencer;

@@ -190,6 +190,12 @@ impl<'a> UnverifiedNote<'a> {
         Checkpoint::parse(self.body)
     }
 
+    /// The key that one of the signatures names, for whoever hands the note on to be verified.
+    pub fn names<'k>(&self, keys: &'k [CheckpointKey]) -> Option<&'k CheckpointKey> {
+        let named = |key: &&CheckpointKey| self.signatures.iter().any(|line| line.names(key));
+        keys.iter().find(named)
+    }
+
     /// How many signatures the note carries, known or not.
     pub const fn signatures(&self) -> usize {
         self.signatures.len()
@@ -210,14 +216,16 @@ impl<'a> SignatureLine<'a> {
         Ok(Self { name, bytes })
     }
 
+    fn names(&self, key: &CheckpointKey) -> bool {
+        self.name == key.origin.as_str() && self.bytes.starts_with(&key.id())
+    }
+
     /// `false`: by somebody else.
     fn is_by(&self, key: &CheckpointKey, body: &str) -> Result<bool, BadNote> {
-        let Some((id, signature)) = self.bytes.split_first_chunk::<KEY_ID>() else {
-            return Ok(false);
-        };
-        if self.name != key.origin.as_str() || *id != key.id() {
+        if !self.names(key) {
             return Ok(false);
         }
+        let signature = self.bytes.get(KEY_ID..).ok_or(BadNote::Signature)?;
         UnparsedPublicKey::new(&ED25519, key.ed25519)
             .verify(body.as_bytes(), signature)
             .map(|()| true)
@@ -376,7 +384,10 @@ mod tests {
     #[test]
     fn a_checkpoint_survives_its_note() {
         let note = checkpoint().sign(&Signer(1)).unwrap();
-        assert_eq!(read(&note, &[Signer(1).key(ORIGIN)]), Ok(checkpoint()));
+        let keys = [Signer(2), Signer(1)].map(|signer| signer.key(ORIGIN));
+        assert_eq!(read(&note, &keys), Ok(checkpoint()));
+        let named = UnverifiedNote::parse(&note).unwrap();
+        assert_eq!(named.names(&keys), Some(&keys[1]));
         assert!(note.starts_with("writ.example.org/audit\n42\nBwcHBwcHBw"));
     }
 
@@ -412,6 +423,17 @@ mod tests {
             Err(BadNote::UnknownKey)
         );
         assert_eq!(read(&note, &[]), Err(BadNote::UnknownKey));
+    }
+
+    #[test]
+    fn one_log_cannot_speak_for_another() {
+        let other = Signer(2).key("other.example.org/audit");
+        let body = checkpoint().body();
+        let signature = Signer(2).sign(body.as_bytes()).unwrap();
+        let line = STANDARD.encode([&other.id()[..], &signature.bytes].concat());
+        let note = format!("{body}\n{DASH}{} {line}\n", other.origin);
+        let keys = [Signer(1).key(ORIGIN), other];
+        assert_eq!(read(&note, &keys), Err(BadNote::UnknownKey));
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! changed byte is a fault. The writer tells what the store holds, faults included: finding them is
 //! [`crate::ledger::verify`]'s.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, Read as _, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -151,6 +151,59 @@ fn read_head(line: &[u8], opening: &[u8]) -> Option<TreeHead> {
     scan.0.is_empty().then_some(TreeHead { size, root })
 }
 
+/// Lines of bounded length.
+pub(in crate::ledger) struct Lines<R> {
+    reader: R,
+    number: u64,
+    buffer: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::ledger) enum Line<'a> {
+    /// Without its newline.
+    Whole(&'a [u8]),
+    /// Without a newline, or too long.
+    Broken,
+    None,
+}
+
+impl<R: BufRead> Lines<R> {
+    pub(in crate::ledger) const fn new(reader: R) -> Self {
+        Self {
+            reader,
+            number: 0,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// The number of the line that was read last, from 1.
+    pub(in crate::ledger) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(in crate::ledger) fn next(&mut self) -> io::Result<Line<'_>> {
+        self.buffer.clear();
+        self.number += 1;
+        (&mut self.reader)
+            .take(MAX_LINE)
+            .read_until(b'\n', &mut self.buffer)?;
+        Ok(match self.buffer.split_last() {
+            None => Line::None,
+            Some((b'\n', line)) => Line::Whole(line),
+            Some(_) => Line::Broken,
+        })
+    }
+}
+
+impl Line<'_> {
+    pub(in crate::ledger) fn read<T>(self, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+        match self {
+            Line::Whole(line) => read(line),
+            Line::Broken | Line::None => None,
+        }
+    }
+}
+
 /// Reads a line of a fixed shape from its front. A JSON parser would take many spellings of it.
 struct Scan<'a>(&'a [u8]);
 
@@ -189,4 +242,4 @@ pub(in crate::ledger) const ROOT_EVERY: u64 = 64;
 /// A leaf holds one change, which a request's own limits keep far below this.
 const MAX_LEAF: usize = 4 << 20;
 /// A line with the longest leaf, in base64, and the rest of it.
-pub(in crate::ledger) const MAX_LINE: u64 = (MAX_LEAF as u64 / 3 + 1) * 4 + 512;
+const MAX_LINE: u64 = (MAX_LEAF as u64 / 3 + 1) * 4 + 512;

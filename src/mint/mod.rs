@@ -19,6 +19,7 @@ use crate::ledger::intent::{Intent, IntentParts};
 
 pub mod access_token;
 pub mod handle;
+pub mod rings;
 pub mod sealed;
 
 /// Makes credentials by the keys in force.

@@ -22,8 +22,13 @@ use crate::ledger::change::{Change, OnceKind, SealedVersion};
 use crate::ledger::entry::Touch;
 use crate::ledger::rows::Refusal;
 
+pub mod row_mac;
 pub mod settings;
+pub mod sqlite;
 pub mod view;
+mod writer;
+
+pub use writer::Settings;
 
 /// What every verb needs: the one way to change the ledger, and the rows to decide on.
 pub trait Store: Listing + Audit + Upkeep + Send + Sync {

@@ -87,6 +87,12 @@ impl View {
         }
     }
 
+    /// Whether there is so much more than the capacity that it should not wait for the next sweep.
+    pub fn is_overfull(&self) -> bool {
+        let limit = self.capacity.saturating_mul(2);
+        self.tasks.len() > limit || self.lineages.len() > limit || self.sessions.len() > limit
+    }
+
     /// Forgets what is no longer needed at `now`: expired tombstones and bars, and live rows where
     /// there are more than the capacity.
     pub fn forget(&self, now: Timestamp) {

@@ -1,11 +1,18 @@
-//! HTTP: how connections are taken, bounded and ended.
+//! HTTP: how connections are taken, bounded and ended, and what each route decodes and encodes.
 
 mod activity;
 pub mod admin;
 mod connection;
+pub mod form;
 mod guard;
+pub mod hooks;
+pub mod oauth;
 pub mod peer;
+pub mod platform;
+pub mod present;
 pub mod problem;
+pub mod public;
+pub mod secret;
 pub mod serve;
 pub mod tls;
 mod wire;

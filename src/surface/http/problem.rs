@@ -53,7 +53,10 @@ pub fn response(error: &Error) -> Response {
     let body = serde_json::to_vec(&problem).unwrap_or_else(|_| b"{}".to_vec());
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     retry_after(error, headers);
     if status == StatusCode::UNAUTHORIZED {
@@ -65,7 +68,10 @@ pub fn response(error: &Error) -> Response {
 /// Tells the caller when to ask again (RFC 9110 §10.2.3), in whole seconds and never zero.
 pub fn retry_after(error: &Error, headers: &mut http::HeaderMap) {
     if let Some(after) = error.retry_after() {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        headers.insert(
+            header::RETRY_AFTER,
+            HeaderValue::from(after.as_secs().max(1)),
+        );
     }
 }
 
@@ -74,7 +80,9 @@ pub fn log(error: &Error) {
     let (code, field, internal) = (error.code().as_str(), error.field(), error.internal());
     match error.kind() {
         Kind::Internal => tracing::error!(code, field, internal, "failed: {}", error.public()),
-        Kind::Undetermined => tracing::warn!(code, field, internal, "undetermined: {}", error.public()),
+        Kind::Undetermined => {
+            tracing::warn!(code, field, internal, "undetermined: {}", error.public())
+        }
         Kind::Malformed
         | Kind::Unverified
         | Kind::Unauthenticated
@@ -89,7 +97,11 @@ pub fn log(error: &Error) {
 /// RFC 9449 §7.1: both schemes are served, and which error it was.
 fn challenge(code: Code) -> HeaderValue {
     if code == Code::ProofInvalid {
-        return HeaderValue::from_static("DPoP error=\"invalid_dpop_proof\", algs=\"ES256 EdDSA\", Bearer");
+        return HeaderValue::from_static(
+            "DPoP error=\"invalid_dpop_proof\", algs=\"ES256 EdDSA\", Bearer",
+        );
     }
-    HeaderValue::from_static("DPoP error=\"invalid_token\", algs=\"ES256 EdDSA\", Bearer error=\"invalid_token\"")
+    HeaderValue::from_static(
+        "DPoP error=\"invalid_token\", algs=\"ES256 EdDSA\", Bearer error=\"invalid_token\"",
+    )
 }

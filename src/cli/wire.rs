@@ -1,0 +1,363 @@
+//! Where the objects of a server are made and handed to one another. Nothing else builds them, and
+//! nothing here decides anything.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use writ_keys::{CheckValue, CustodyError, KeyEncryptionKey, Keyring};
+
+use crate::attest::Attestors;
+use crate::attest::github::GithubActions;
+use crate::attest::jwks::Jwks;
+use crate::attest::oidc::OidcIssuer;
+use crate::attest::preset::Preset;
+use crate::attest::settings::{IssuerSettings, PeerRules};
+use crate::broker::Broker;
+use crate::broker::observe::Rereads;
+use crate::broker::profiles::Profiles;
+use crate::broker::refuse::DenialMemory;
+use crate::broker::settings::{KeyLocation, PolicyTexts};
+use crate::broker::token::SeenTokens;
+use crate::config::Config;
+use crate::context::Sources;
+use crate::context::cache::FactCache;
+use crate::context::github::GithubApi;
+use crate::context::github_hook::GithubHook;
+use crate::context::observe::Observer;
+use crate::context::settings::SourceSettings;
+use crate::decide::engine::PolicySet;
+use crate::decide::load::PolicySource;
+use crate::domain::grant::Audience;
+use crate::domain::identity::TrustDomain;
+use crate::domain::ids::Realm;
+use crate::domain::url::BaseUrl;
+use crate::jobs::sequencer::Sequencer;
+use crate::ledger::checkpoint::Origin;
+use crate::mint::Minter;
+use crate::mint::rings::{SharedRing, fresh_keys};
+use crate::outbound::{
+    Bearer, BearerError, Origin as Peerage, Outbound, OutboundSettings, Rules, SetupError, Trust,
+};
+use crate::seams::{Clock, Entropy};
+use crate::store::sqlite::{OpenError, Opened};
+use crate::store::{Down, Settings, Store};
+use crate::surface::http::public::Public;
+
+/// The objects of a server.
+pub struct Wired {
+    pub broker: Arc<Broker>,
+    pub public: Arc<Public>,
+    pub rereads: Arc<Rereads>,
+    pub sequencer: Sequencer<dyn Store>,
+    /// Cancelled when the store cannot know any more what is durable.
+    pub fatal: CancellationToken,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the database cannot be opened: {0}")]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Down(#[from] Down),
+    #[error("the keys cannot be used: {0}")]
+    Keys(#[from] CustodyError),
+    #[error("the key-encryption key is not the one that this database was made with")]
+    OtherKey,
+    #[error("there is a database but no key-encryption key at {}: restore the key, or start with an empty data directory", .0.display())]
+    KeyLost(PathBuf),
+    #[error("the policies do not load: {0}")]
+    Policies(String),
+    #[error("`{name}` cannot be reached as configured: {why}")]
+    Peer { name: String, why: SetupError },
+    #[error("the API token of `{name}` cannot be sent: {why}")]
+    Bearer { name: String, why: BearerError },
+    #[error("`{0}` is not an address that can be used here")]
+    Address(String),
+    #[error("the preset of `{0}` is not served by this release")]
+    Preset(String),
+    #[error("{0}: {1}")]
+    Listen(String, std::io::Error),
+    #[error(transparent)]
+    Socket(#[from] crate::surface::socket::SocketError),
+    #[error(transparent)]
+    Tls(#[from] crate::surface::http::tls::TlsError),
+    #[error("metrics cannot be counted: {0}")]
+    Metrics(String),
+}
+
+/// Makes the objects of a server from its checked configuration.
+pub async fn wire(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Wired, StartError> {
+    writ_keys::jose::install();
+    let opened = Opened::open(&config.store.sqlite).await?;
+    let kek = key_encryption(&config.keys, &opened, entropy.as_ref(), clock.as_ref()).await?;
+    let ring = Arc::new(ArcSwap::from_pointee(Keyring::open(
+        &kek,
+        &opened.keys().await?,
+    )?));
+    let policies = Arc::new(ArcSwap::from_pointee(policies(&config.policies)?));
+    let policy_set = Arc::new(ArcSwap::from_pointee(policies.load().digest()));
+    let shared = Arc::new(SharedRing(Arc::clone(&ring)));
+    let settings = Settings {
+        view_capacity: VIEW_CAPACITY,
+        ..Settings::default()
+    };
+    let store = opened
+        .start(
+            Arc::clone(&shared) as _,
+            Arc::clone(&clock),
+            policy_set,
+            settings,
+        )
+        .await?;
+    let fatal = store.fatal();
+    let store: Arc<dyn Store> = Arc::new(store);
+
+    let outbound = outbound(config, Arc::clone(&clock));
+    let own: Audience = parsed(&config.broker.issuer)?;
+    let mut online = config.broker.online.clone();
+    online.insert(own.clone());
+    let broker = Arc::new(Broker {
+        realm: Realm::DEFAULT,
+        issuer: Url::parse(config.broker.issuer.as_str())
+            .map_err(|_| StartError::Address(config.broker.issuer.as_str().to_owned()))?,
+        profiles: Profiles::new(config.broker.profiles.clone(), &own),
+        own_audience: own,
+        online,
+        staleness: config.broker.limits.staleness,
+        attestors: attestors(config, &outbound, &clock)?,
+        observer: Observer {
+            cache: FactCache::new(FACT_CAPACITY, Arc::clone(&clock)),
+            sources: sources(&config.sources, &outbound)?,
+            clock: Arc::clone(&clock),
+        },
+        policies,
+        minter: Minter {
+            keys: ring,
+            issuer: config.broker.issuer.as_str().to_owned(),
+            realm: Realm::DEFAULT,
+        },
+        key_encryption: kek,
+        store: Arc::clone(&store),
+        tokens: SeenTokens::new(TOKEN_CAPACITY),
+        denials: DenialMemory::default(),
+        clock,
+        entropy,
+    });
+    let rereads = Arc::new(Rereads::new(REREAD_ROOM));
+    let public = Arc::new(Public {
+        broker: Arc::clone(&broker),
+        servers: config.resource_servers.clone(),
+        hooks: hooks(&config.sources),
+        rereads: Arc::clone(&rereads),
+    });
+    let sequencer = Sequencer::new(store, shared, origin(&config.broker.trust_domain)?);
+    Ok(Wired {
+        broker,
+        public,
+        rereads,
+        sequencer,
+        fatal,
+    })
+}
+
+/// The key-encryption key, checked against the database. It is made only together with a new
+/// database: a key that appears beside an old one would be a mistake or an attack.
+async fn key_encryption(
+    location: &KeyLocation,
+    opened: &Opened,
+    entropy: &dyn Entropy,
+    clock: &dyn Clock,
+) -> Result<KeyEncryptionKey, StartError> {
+    let known = opened.check_value().await?;
+    let kek = match (location, &known) {
+        (KeyLocation::Descriptor(number), _) => KeyEncryptionKey::read_fd_number(*number)?,
+        (KeyLocation::File(path), _) if path.exists() => KeyEncryptionKey::read_file(path)?,
+        (KeyLocation::File(path), Some(_)) => return Err(StartError::KeyLost(path.clone())),
+        (KeyLocation::File(path), None) => {
+            let kek = KeyEncryptionKey::generate(entropy);
+            kek.write_new(path)?;
+            kek
+        }
+    };
+    match known {
+        None => {
+            let rows = fresh_keys(&kek, clock.now(), entropy)?;
+            opened
+                .install_keys(&rows, kek.check_value().as_bytes())
+                .await?;
+        }
+        Some(bytes) => {
+            let value = <[u8; 16]>::try_from(bytes.as_slice()).map_err(|_| StartError::OtherKey)?;
+            if CheckValue::from_bytes(value) != kek.check_value() {
+                return Err(StartError::OtherKey);
+            }
+        }
+    }
+    Ok(kek)
+}
+
+fn policies(texts: &PolicyTexts) -> Result<PolicySet, StartError> {
+    let mut sources: Vec<PolicySource> = texts
+        .own
+        .iter()
+        .map(|own| PolicySource {
+            name: own.name.clone(),
+            text: own.text.clone(),
+        })
+        .collect();
+    if texts.shipped {
+        sources.push(PolicySource::shipped());
+    }
+    PolicySet::load(&sources).map_err(|why| StartError::Policies(why.to_string()))
+}
+
+fn outbound(config: &Config, clock: Arc<dyn Clock>) -> Outbound {
+    // The lint has bounded plain HTTP to loopback already.
+    let plain = config
+        .issuers
+        .iter()
+        .any(|issuer| !issuer.issuer.is_https())
+        || config
+            .sources
+            .iter()
+            .any(|source| source.api.as_ref().is_some_and(|api| !api.url.is_https()));
+    Outbound::new(
+        OutboundSettings {
+            plain_http_on_loopback: plain,
+            ..OutboundSettings::default()
+        },
+        clock,
+    )
+}
+
+fn attestors(
+    config: &Config,
+    outbound: &Outbound,
+    clock: &Arc<dyn Clock>,
+) -> Result<Attestors, StartError> {
+    let mut attestors = Attestors::default();
+    for settings in &config.issuers {
+        let issuer = settings.issuer.as_str().to_owned();
+        attestors.register(
+            issuer,
+            Arc::new(attestor(settings, config, outbound, clock)?),
+        );
+    }
+    Ok(attestors)
+}
+
+fn attestor(
+    settings: &IssuerSettings,
+    config: &Config,
+    outbound: &Outbound,
+    clock: &Arc<dyn Clock>,
+) -> Result<OidcIssuer, StartError> {
+    let preset = match settings.preset {
+        Preset::GithubActions => GithubActions {
+            trust_domain: config.broker.trust_domain.clone(),
+        },
+        Preset::GitlabCi => return Err(StartError::Preset(settings.name.to_string())),
+    };
+    let issuer = settings.issuer.as_str();
+    let discovery = format!("{issuer}/.well-known/openid-configuration");
+    let (origin, path) =
+        Peerage::split(&discovery).map_err(|_| StartError::Address(issuer.to_owned()))?;
+    let peer = outbound
+        .client_for(origin, rules(&settings.peer, None))
+        .map_err(|why| StartError::Peer {
+            name: settings.name.to_string(),
+            why,
+        })?;
+    Ok(OidcIssuer {
+        source: settings.name.clone(),
+        issuer: issuer.to_owned(),
+        audience: settings.audience.as_str().to_owned(),
+        algorithms: settings.algorithms.clone(),
+        max_age: settings.max_token_age,
+        keys: Arc::new(Jwks::new(issuer.to_owned(), path, peer, Arc::clone(clock))),
+        preset: Box::new(preset),
+    })
+}
+
+fn sources(settings: &[SourceSettings], outbound: &Outbound) -> Result<Sources, StartError> {
+    let mut sources: Sources = HashMap::new();
+    for source in settings {
+        let Some(api) = &source.api else { continue };
+        let name = source.name.to_string();
+        let bearer = match &api.token {
+            Some(token) => Some(Bearer::new(token).map_err(|why| StartError::Bearer {
+                name: name.clone(),
+                why,
+            })?),
+            None => None,
+        };
+        let (origin, root) = Peerage::split(api.url.as_str())
+            .map_err(|_| StartError::Address(api.url.as_str().to_owned()))?;
+        let peer = outbound
+            .client_for(origin, rules(&api.peer, bearer))
+            .map_err(|why| StartError::Peer { name, why })?;
+        let root = root.trim_end_matches('/').to_owned();
+        sources.insert(source.name.clone(), Arc::new(GithubApi { peer, root }));
+    }
+    Ok(sources)
+}
+
+fn rules(peer: &PeerRules, bearer: Option<Bearer>) -> Rules {
+    let trust = peer
+        .roots
+        .clone()
+        .map_or(Trust::Platform, Trust::PlatformAnd);
+    Rules {
+        networks: peer.networks.clone(),
+        trust,
+        bearer,
+        ..Rules::json()
+    }
+}
+
+fn hooks(settings: &[SourceSettings]) -> BTreeMap<crate::domain::name::SourceName, GithubHook> {
+    let with_secrets = settings
+        .iter()
+        .filter(|source| !source.webhook_secrets.is_empty());
+    with_secrets
+        .map(|source| {
+            (
+                source.name.clone(),
+                GithubHook::new(source.name.clone(), &source.webhook_secrets),
+            )
+        })
+        .collect()
+}
+
+fn parsed(url: &BaseUrl) -> Result<Audience, StartError> {
+    url.as_str()
+        .parse()
+        .map_err(|_| StartError::Address(url.as_str().to_owned()))
+}
+
+/// The log's name in its checkpoints.
+fn origin(trust_domain: &TrustDomain) -> Result<Origin, StartError> {
+    let name = format!("{trust_domain}/writ");
+    name.parse().map_err(|_| StartError::Address(name))
+}
+
+/// Live rows of each kind that are kept in memory.
+const VIEW_CAPACITY: usize = 400_000;
+
+/// Records whose newest fact is kept in memory.
+const FACT_CAPACITY: usize = 100_000;
+
+/// Tokens whose signature is remembered to be good.
+const TOKEN_CAPACITY: usize = 50_000;
+
+/// Hinted records that may wait to be read.
+const REREAD_ROOM: usize = 10_000;

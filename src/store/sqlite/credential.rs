@@ -1,0 +1,152 @@
+//! Credentials: appended, never updated.
+
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::row::{Seal, body, bytes, column, down, json, realm};
+use crate::domain::credential::CredentialRecord;
+use crate::domain::ids::{CredentialId, LineageId, Realm, TaskId};
+use crate::domain::time::Timestamp;
+use crate::store::Down;
+use crate::store::row_mac::RowMac;
+use crate::store::writer::{Keys, Ledgers};
+
+/// Reads the credentials that a batch names: parents, and those that it would record again.
+pub(super) async fn load(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    keys: &Keys,
+    into: &mut Ledgers,
+) -> Result<(), Down> {
+    if keys.credentials.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = keys
+        .credentials
+        .iter()
+        .map(|(realm, lineage, id)| {
+            let (lineage, id) = (hex::encode(lineage.as_bytes()), hex::encode(id.as_bytes()));
+            (realm.number(), lineage, id)
+        })
+        .collect();
+    let rows = sqlx::query(LOAD).bind(json(&ids)?).fetch_all(db).await;
+    for row in &rows.map_err(down)? {
+        let (realm, credential) = decode(row, mac)?;
+        into.of(realm).put_credential(credential);
+    }
+    Ok(())
+}
+
+/// Appends the credentials of a batch.
+pub(super) async fn write(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    credentials: &[(Realm, &CredentialRecord)],
+) -> Result<(), Down> {
+    let mut rows = Vec::with_capacity(credentials.len());
+    for (realm, credential) in credentials {
+        let body = body(credential)?;
+        let columns = Columns::of(credential);
+        let code = columns.seal(*realm).code(mac, &body);
+        rows.push((
+            realm.number(),
+            hex::encode(columns.lineage),
+            hex::encode(columns.id),
+            columns.expires_at,
+            body,
+            code,
+        ));
+    }
+    let done = sqlx::query(WRITE).bind(json(&rows)?).execute(db).await;
+    done.map(drop).map_err(down)
+}
+
+pub(super) async fn by_id(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    realm: Realm,
+    lineage: LineageId,
+    id: CredentialId,
+) -> Result<Option<CredentialRecord>, Down> {
+    let row = sqlx::query(BY_ID)
+        .bind(realm.number())
+        .bind(lineage.as_bytes().as_slice())
+        .bind(id.as_bytes().as_slice())
+        .fetch_optional(db)
+        .await
+        .map_err(down)?;
+    row.map(|row| Ok(decode(&row, mac)?.1)).transpose()
+}
+
+/// The credentials of a task's lineages that had not expired at `now`.
+pub(super) async fn of_task(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    realm: Realm,
+    task: TaskId,
+    now: Timestamp,
+) -> Result<Vec<CredentialRecord>, Down> {
+    let rows = sqlx::query(OF_TASK)
+        .bind(realm.number())
+        .bind(task.as_bytes().as_slice())
+        .bind(now.micros())
+        .fetch_all(db)
+        .await
+        .map_err(down)?;
+    rows.iter().map(|row| Ok(decode(row, mac)?.1)).collect()
+}
+
+fn decode(row: &SqliteRow, mac: &dyn RowMac) -> Result<(Realm, CredentialRecord), Down> {
+    let realm = realm(row, 0)?;
+    let columns = Columns {
+        lineage: bytes(row, 1)?,
+        id: bytes(row, 2)?,
+        expires_at: column(row, 3)?,
+    };
+    let (body, code) = (column(row, 4)?, column(row, 5)?);
+    Ok((realm, columns.seal(realm).open(mac, body, code)?))
+}
+
+struct Columns {
+    lineage: [u8; 16],
+    id: [u8; 16],
+    expires_at: i64,
+}
+
+impl Columns {
+    const fn of(credential: &CredentialRecord) -> Self {
+        Self {
+            lineage: *credential.lineage.as_bytes(),
+            id: *credential.id.as_bytes(),
+            expires_at: credential.expires_at.micros(),
+        }
+    }
+
+    fn seal(&self, realm: Realm) -> Seal<'_> {
+        Seal::new("credential", realm, &self.id)
+            .bytes(&self.lineage)
+            .number(self.expires_at)
+    }
+}
+
+const LOAD: &str = "
+    SELECT c.realm, c.lineage, c.id, c.expires_at, c.body, c.mac
+    FROM jsonb_each(?1) j
+    CROSS JOIN credential c ON c.realm = j.value ->> 0 AND c.lineage = unhex(j.value ->> 1)
+      AND c.id = unhex(j.value ->> 2)";
+
+const WRITE: &str = "
+    INSERT INTO credential (realm, lineage, id, expires_at, body, mac)
+    SELECT j.value ->> 0, unhex(j.value ->> 1), unhex(j.value ->> 2), j.value ->> 3,
+      j.value ->> 4, unhex(j.value ->> 5)
+    FROM jsonb_each(?1) j";
+
+const BY_ID: &str = "
+    SELECT realm, lineage, id, expires_at, body, mac
+    FROM credential WHERE realm = ?1 AND lineage = ?2 AND id = ?3";
+
+const OF_TASK: &str = "
+    SELECT c.realm, c.lineage, c.id, c.expires_at, c.body, c.mac
+    FROM lineage l
+    CROSS JOIN credential c ON c.realm = l.realm AND c.lineage = l.id
+    WHERE l.realm = ?1 AND l.task = ?2 AND c.expires_at > ?3
+    ORDER BY c.lineage, c.id";

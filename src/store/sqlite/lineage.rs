@@ -1,0 +1,159 @@
+//! Lineages.
+
+use std::collections::BTreeMap;
+
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::row::{Seal, body, bytes, column, down, json, realm, state, stored};
+use crate::domain::ids::{LineageId, Realm, TaskId};
+use crate::domain::lineage::Lineage;
+use crate::store::Down;
+use crate::store::row_mac::RowMac;
+use crate::store::writer::{Keys, Ledgers};
+
+/// How many columns [`decode`] reads.
+pub(super) const COLUMNS: usize = 8;
+
+/// Reads the lineages that a batch names by id or by instance, and notes their tasks.
+pub(super) async fn load(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    keys: &mut Keys,
+    into: &mut Ledgers,
+) -> Result<(), Down> {
+    if keys.lineages.is_empty() && keys.instances.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = keys
+        .lineages
+        .iter()
+        .map(|(realm, id)| (realm.number(), hex::encode(id.as_bytes())))
+        .collect();
+    let instances: Vec<_> = keys
+        .instances
+        .iter()
+        .map(|(realm, task, name)| (realm.number(), hex::encode(task.as_bytes()), name.as_str()))
+        .collect();
+    let rows = sqlx::query(LOAD)
+        .bind(json(&ids)?)
+        .bind(json(&instances)?)
+        .fetch_all(db)
+        .await
+        .map_err(down)?;
+    for row in &rows {
+        let (realm, lineage) = decode(row, 0, mac)?;
+        keys.tasks.insert((realm, lineage.task));
+        into.of(realm).put_lineage(lineage);
+    }
+    Ok(())
+}
+
+/// Writes the newest form of each lineage of a batch.
+pub(super) async fn write(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    lineages: &BTreeMap<(Realm, LineageId), &Lineage>,
+) -> Result<u64, Down> {
+    let mut rows = Vec::with_capacity(lineages.len());
+    for ((realm, _), lineage) in lineages {
+        let body = body(lineage)?;
+        let columns = Columns::of(lineage)?;
+        let code = columns.seal(*realm).code(mac, &body);
+        rows.push((
+            realm.number(),
+            hex::encode(columns.id),
+            hex::encode(columns.task),
+            columns.instance,
+            columns.state,
+            columns.epoch,
+            body,
+            code,
+        ));
+    }
+    let done = sqlx::query(WRITE).bind(json(&rows)?).execute(db).await;
+    done.map(|done| done.rows_affected()).map_err(down)
+}
+
+pub(super) async fn of_task(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    realm: Realm,
+    task: TaskId,
+) -> Result<Vec<Lineage>, Down> {
+    let rows = sqlx::query(OF_TASK)
+        .bind(realm.number())
+        .bind(task.as_bytes().as_slice())
+        .fetch_all(db)
+        .await
+        .map_err(down)?;
+    rows.iter().map(|row| Ok(decode(row, 0, mac)?.1)).collect()
+}
+
+/// A lineage from eight columns, the first of them at `from`.
+pub(super) fn decode(
+    row: &SqliteRow,
+    from: usize,
+    mac: &dyn RowMac,
+) -> Result<(Realm, Lineage), Down> {
+    let realm = realm(row, from)?;
+    let columns = Columns {
+        id: bytes(row, from + 1)?,
+        task: bytes(row, from + 2)?,
+        instance: column(row, from + 3)?,
+        state: column(row, from + 4)?,
+        epoch: column(row, from + 5)?,
+    };
+    let (body, code) = (column(row, from + 6)?, column(row, from + 7)?);
+    Ok((realm, columns.seal(realm).open(mac, body, code)?))
+}
+
+struct Columns<'a> {
+    id: [u8; 16],
+    task: [u8; 16],
+    instance: &'a str,
+    state: i64,
+    epoch: i64,
+}
+
+impl<'a> Columns<'a> {
+    fn of(lineage: &'a Lineage) -> Result<Self, Down> {
+        Ok(Self {
+            id: *lineage.id.as_bytes(),
+            task: *lineage.task.as_bytes(),
+            instance: lineage.instance.as_str(),
+            state: state(lineage.is_live()),
+            epoch: stored(lineage.epoch.number())?,
+        })
+    }
+
+    fn seal(&self, realm: Realm) -> Seal<'_> {
+        Seal::new("lineage", realm, &self.id)
+            .bytes(&self.task)
+            .bytes(self.instance.as_bytes())
+            .number(self.state)
+            .number(self.epoch)
+    }
+}
+
+const LOAD: &str = "
+    SELECT l.realm, l.id, l.task, l.instance, l.state, l.epoch, l.body, l.mac
+    FROM jsonb_each(?1) j
+    CROSS JOIN lineage l ON l.realm = j.value ->> 0 AND l.id = unhex(j.value ->> 1)
+    UNION ALL
+    SELECT l.realm, l.id, l.task, l.instance, l.state, l.epoch, l.body, l.mac
+    FROM jsonb_each(?2) j
+    CROSS JOIN lineage l ON l.realm = j.value ->> 0 AND l.task = unhex(j.value ->> 1)
+      AND l.instance = j.value ->> 2";
+
+const WRITE: &str = "
+    INSERT INTO lineage (realm, id, task, instance, state, epoch, body, mac)
+    SELECT j.value ->> 0, unhex(j.value ->> 1), unhex(j.value ->> 2), j.value ->> 3,
+      j.value ->> 4, j.value ->> 5, j.value ->> 6, unhex(j.value ->> 7)
+    FROM jsonb_each(?1) j WHERE true
+    ON CONFLICT (realm, id) DO UPDATE SET state = excluded.state, epoch = excluded.epoch,
+      body = excluded.body, mac = excluded.mac
+    WHERE lineage.epoch < excluded.epoch";
+
+const OF_TASK: &str = "
+    SELECT realm, id, task, instance, state, epoch, body, mac
+    FROM lineage WHERE realm = ?1 AND task = ?2 ORDER BY id";

@@ -1,0 +1,221 @@
+//! The embedded store: SQLite in WAL mode with every commit synced, one process, one writing
+//! connection, a few reading ones. One file per aggregate: its statements, and row to type and back.
+
+use std::fs::File;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
+use sqlx::Sqlite;
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::SqlitePool;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::context::RecordKey;
+use crate::domain::credential::CredentialRecord;
+use crate::domain::grant::SecretPath;
+use crate::domain::ids::{CredentialId, LineageId, Realm, SessionId};
+use crate::domain::key::{Digest, Thumbprint};
+use crate::domain::name::{InstanceName, TaskName};
+use crate::domain::standing::{Held, Standing, Tied};
+use crate::domain::task::Epoch;
+use crate::domain::time::Timestamp;
+use crate::ledger::change::{Change, OnceKind, SealedVersion};
+use crate::ledger::entry::{Aggregate, Life, Touch};
+use crate::seams::Clock;
+use crate::store::row_mac::RowMac;
+use crate::store::view::View;
+use crate::store::writer::{Lanes, Seat, Settings, Signals, Writer};
+use crate::store::{CommitError, Down, OnceUsed, Receipt, Store};
+
+mod bar;
+mod batch;
+mod binding;
+mod credential;
+mod entry;
+mod gate;
+mod key;
+mod leaf;
+mod lineage;
+mod listing;
+mod once;
+mod open;
+mod row;
+mod secret;
+mod session;
+mod source;
+mod spent;
+mod sweep;
+mod task;
+mod upkeep;
+
+pub use open::{OpenError, Opened};
+
+/// The embedded store. It writes until it is closed, or until its last owner is gone.
+pub struct SqliteStore {
+    db: Arc<Db>,
+    lanes: Lanes,
+    view: Arc<View>,
+    clock: Arc<dyn Clock>,
+    signals: Signals,
+}
+
+/// What the store and its writer share.
+struct Db {
+    gate: gate::Gate,
+    read: SqlitePool,
+    mac: Arc<dyn RowMac>,
+    /// Held as long as anybody may write; let go when the store is closed.
+    lock: Mutex<Option<File>>,
+}
+
+impl Db {
+    async fn reader(&self) -> Result<PoolConnection<Sqlite>, Down> {
+        self.read.acquire().await.map_err(row::down)
+    }
+
+    fn mac(&self) -> &dyn RowMac {
+        self.mac.as_ref()
+    }
+
+    fn unlock(&self) {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(lock.take());
+    }
+}
+
+impl Opened {
+    /// Starts a writer under a number of its own, with every bar that holds in the view.
+    ///
+    /// `policy_set` is read for each batch: what was decided under other policies is refused.
+    pub async fn start(
+        self,
+        row_mac: Arc<dyn RowMac>,
+        clock: Arc<dyn Clock>,
+        policy_set: Arc<ArcSwap<Digest>>,
+        settings: Settings,
+    ) -> Result<SqliteStore, Down> {
+        let db = Arc::new(Db {
+            gate: self.gate,
+            read: self.read,
+            mac: row_mac,
+            lock: Mutex::new(Some(self.lock)),
+        });
+        let view = Arc::new(View::new(settings.view_capacity));
+        let started = clock.elapsed();
+        let bars = bar::holding(&mut *db.reader().await?, db.mac(), clock.now()).await?;
+        for bar in bars {
+            view.join(&Touch {
+                aggregate: Aggregate::Bar(bar.key),
+                epoch: Epoch::FIRST,
+                life: Life::Over,
+                until: bar.until,
+            });
+        }
+        view.heard(started);
+        let mut transaction = db.gate.begin().await?;
+        let id = entry::new_writer(transaction.db(), &settings.node, clock.now()).await;
+        let id = transaction.end(id).await?;
+        let seat = Seat {
+            backend: Arc::new(batch::SqliteBackend(Arc::clone(&db))),
+            view: Arc::clone(&view),
+            clock: Arc::clone(&clock),
+            policy_set,
+            id,
+        };
+        let (lanes, writer, signals) = Writer::new(seat, &settings);
+        drop(tokio::spawn(writer.run()));
+        Ok(SqliteStore {
+            db,
+            lanes,
+            view,
+            clock,
+            signals,
+        })
+    }
+}
+
+impl SqliteStore {
+    /// Cancelled when what the disk holds cannot be known any more: the process has to end, and
+    /// start again from what is durable.
+    pub fn fatal(&self) -> CancellationToken {
+        self.signals.fatal.clone()
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
+        Box::pin(self.lanes.commit(change))
+    }
+
+    fn standing<'a>(
+        &'a self,
+        realm: Realm,
+        name: &'a TaskName,
+        instance: &'a InstanceName,
+        key: Option<Thumbprint>,
+    ) -> BoxFuture<'a, Result<Standing, Down>> {
+        Box::pin(async move {
+            let mut db = self.db.reader().await?;
+            session::standing(&mut db, self.db.mac(), realm, name, instance, key).await
+        })
+    }
+
+    fn held(&self, realm: Realm, session: SessionId) -> BoxFuture<'_, Result<Option<Held>, Down>> {
+        Box::pin(async move {
+            let mut db = self.db.reader().await?;
+            session::held(&mut db, self.db.mac(), realm, session).await
+        })
+    }
+
+    fn once(
+        &self,
+        realm: Realm,
+        kind: OnceKind,
+        until: Timestamp,
+        digest: Digest,
+    ) -> BoxFuture<'_, Result<Option<OnceUsed>, Down>> {
+        Box::pin(async move {
+            let mut db = self.db.reader().await?;
+            once::by_key(&mut db, realm, kind, until, digest).await
+        })
+    }
+
+    fn credential(
+        &self,
+        realm: Realm,
+        lineage: LineageId,
+        id: CredentialId,
+    ) -> BoxFuture<'_, Result<Option<CredentialRecord>, Down>> {
+        Box::pin(async move {
+            let mut db = self.db.reader().await?;
+            credential::by_id(&mut db, self.db.mac(), realm, lineage, id).await
+        })
+    }
+
+    fn secret<'a>(
+        &'a self,
+        realm: Realm,
+        path: &'a SecretPath,
+    ) -> BoxFuture<'a, Result<Option<SealedVersion>, Down>> {
+        Box::pin(async move {
+            let mut db = self.db.reader().await?;
+            secret::newest(&mut db, self.db.mac(), realm, path).await
+        })
+    }
+
+    fn bound<'a>(
+        &'a self,
+        realm: Realm,
+        record: &'a RecordKey,
+    ) -> BoxFuture<'a, Result<Vec<Tied>, Down>> {
+        Box::pin(async move {
+            let mut db = self.db.reader().await?;
+            binding::bound(&mut db, self.db.mac(), realm, record).await
+        })
+    }
+
+    fn view(&self) -> &View {
+        &self.view
+    }
+}

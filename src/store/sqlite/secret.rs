@@ -1,0 +1,264 @@
+//! Secrets: one row per path that outlives deletion, so that a version number is never given twice,
+//! and the sealed bytes of each version until the secret is deleted. Writes are rare and one by one.
+
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::row::{LIVE, OVER, Seal, bytes, column, down, json, number, realm};
+use crate::domain::grant::SecretPath;
+use crate::domain::ids::Realm;
+use crate::domain::key::Digest;
+use crate::domain::time::Timestamp;
+use crate::ledger::change::SealedVersion;
+use crate::store::row_mac::RowMac;
+use crate::store::writer::{Keys, Ledgers};
+use crate::store::{Down, SecretListing};
+
+/// Reads the newest version numbers of the paths that a batch writes to, also of deleted ones.
+pub(super) async fn load(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    keys: &Keys,
+    into: &mut Ledgers,
+) -> Result<(), Down> {
+    if keys.secrets.is_empty() {
+        return Ok(());
+    }
+    let wanted: Vec<_> = keys
+        .secrets
+        .iter()
+        .map(|(realm, path)| (realm.number(), path.as_str()))
+        .collect();
+    let rows = sqlx::query(LOAD).bind(json(&wanted)?).fetch_all(db).await;
+    for row in &rows.map_err(down)? {
+        let (realm, listed) = decode_head(row, mac)?;
+        into.of(realm).put_secret(listed.path, listed.version);
+    }
+    Ok(())
+}
+
+/// Appends a version.
+pub(super) async fn write(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    realm: Realm,
+    version: &SealedVersion,
+) -> Result<(), Down> {
+    let code = seal_version(realm, version).code(mac, "");
+    sqlx::query(WRITE_VERSION)
+        .bind(realm.number())
+        .bind(version.path.as_str())
+        .bind(version.version)
+        .bind(version.at.micros())
+        .bind(&version.key_id)
+        .bind(version.digest.as_bytes().as_slice())
+        .bind(&version.wrapped)
+        .bind(&version.sealed)
+        .bind(code)
+        .execute(&mut *db)
+        .await
+        .map_err(down)?;
+    let head = Head {
+        path: version.path.as_str(),
+        latest: version.version,
+        state: LIVE,
+        at: version.at.micros(),
+    };
+    head.write(db, mac, realm).await
+}
+
+/// Deletes what is sealed under a path and keeps its number. Nothing happens where nothing is.
+pub(super) async fn delete(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    realm: Realm,
+    path: &SecretPath,
+    at: Timestamp,
+) -> Result<(), Down> {
+    let row = sqlx::query(HEAD)
+        .bind(realm.number())
+        .bind(path.as_str())
+        .fetch_optional(&mut *db)
+        .await
+        .map_err(down)?;
+    let Some(row) = row else { return Ok(()) };
+    let (_, listed) = decode_head(&row, mac)?;
+    sqlx::query(DELETE_VERSIONS)
+        .bind(realm.number())
+        .bind(path.as_str())
+        .execute(&mut *db)
+        .await
+        .map_err(down)?;
+    let head = Head {
+        path: path.as_str(),
+        latest: listed.version,
+        state: OVER,
+        at: at.micros(),
+    };
+    head.write(db, mac, realm).await
+}
+
+/// The newest version, unless the secret was deleted.
+pub(super) async fn newest(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    realm: Realm,
+    path: &SecretPath,
+) -> Result<Option<SealedVersion>, Down> {
+    let row = sqlx::query(NEWEST)
+        .bind(realm.number())
+        .bind(path.as_str())
+        .bind(LIVE)
+        .fetch_optional(db)
+        .await
+        .map_err(down)?;
+    let Some(row) = row else { return Ok(None) };
+    decode_head(&row, mac)?;
+    let version = SealedVersion {
+        path: path.clone(),
+        version: number(&row, 6)?,
+        at: Timestamp::from_micros(column(&row, 7)?),
+        key_id: column(&row, 8)?,
+        digest: Digest::from_bytes(bytes(&row, 9)?),
+        wrapped: column(&row, 10)?,
+        sealed: column(&row, 11)?,
+    };
+    seal_version(realm, &version).check(mac, "", column(&row, 12)?)?;
+    Ok(Some(version))
+}
+
+/// Stored paths above `after`, in their order.
+pub(super) async fn list(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    realm: Realm,
+    after: Option<&SecretPath>,
+    limit: u32,
+) -> Result<Vec<SecretListing>, Down> {
+    let rows = sqlx::query(LIST)
+        .bind(realm.number())
+        .bind(after.map_or("", SecretPath::as_str))
+        .bind(LIVE)
+        .bind(limit)
+        .fetch_all(db)
+        .await
+        .map_err(down)?;
+    rows.iter()
+        .map(|row| Ok(decode_head(row, mac)?.1))
+        .collect()
+}
+
+/// The highest version that a path ever had, deleted ones included; 0 where there was none.
+pub(super) async fn latest(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    realm: Realm,
+    path: &SecretPath,
+) -> Result<u32, Down> {
+    let row = sqlx::query(HEAD)
+        .bind(realm.number())
+        .bind(path.as_str())
+        .fetch_optional(db)
+        .await
+        .map_err(down)?;
+    match row {
+        Some(row) => Ok(decode_head(&row, mac)?.1.version),
+        None => Ok(0),
+    }
+}
+
+struct Head<'a> {
+    path: &'a str,
+    latest: u32,
+    state: i64,
+    at: i64,
+}
+
+impl<'a> Head<'a> {
+    fn seal(&self, realm: Realm) -> Seal<'a> {
+        Seal::new("secret", realm, self.path.as_bytes())
+            .number(self.latest.into())
+            .number(self.state)
+            .number(self.at)
+    }
+
+    async fn write(
+        &self,
+        db: &mut SqliteConnection,
+        mac: &dyn RowMac,
+        realm: Realm,
+    ) -> Result<(), Down> {
+        let done = sqlx::query(WRITE_HEAD)
+            .bind(realm.number())
+            .bind(self.path)
+            .bind(self.latest)
+            .bind(self.state)
+            .bind(self.at)
+            .bind(self.seal(realm).code(mac, ""))
+            .execute(db)
+            .await;
+        done.map(drop).map_err(down)
+    }
+}
+
+fn decode_head(row: &SqliteRow, mac: &dyn RowMac) -> Result<(Realm, SecretListing), Down> {
+    let realm = realm(row, 0)?;
+    let head = Head {
+        path: column(row, 1)?,
+        latest: number(row, 2)?,
+        state: column(row, 3)?,
+        at: column(row, 4)?,
+    };
+    head.seal(realm).check(mac, "", column(row, 5)?)?;
+    let path = head
+        .path
+        .parse()
+        .map_err(|error| Down(format!("a secret's path cannot be read: {error}")))?;
+    let listed = SecretListing {
+        path,
+        version: head.latest,
+        at: Timestamp::from_micros(head.at),
+    };
+    Ok((realm, listed))
+}
+
+fn seal_version(realm: Realm, version: &SealedVersion) -> Seal<'_> {
+    Seal::new("secret_version", realm, version.path.as_str().as_bytes())
+        .number(version.version.into())
+        .number(version.at.micros())
+        .bytes(version.key_id.as_bytes())
+        .bytes(version.digest.as_bytes())
+        .bytes(&version.wrapped)
+        .bytes(&version.sealed)
+}
+
+const LOAD: &str = "
+    SELECT s.realm, s.path, s.latest, s.state, s.at, s.mac
+    FROM jsonb_each(?1) j
+    CROSS JOIN secret s ON s.realm = j.value ->> 0 AND s.path = j.value ->> 1";
+
+const HEAD: &str = "
+    SELECT realm, path, latest, state, at, mac FROM secret WHERE realm = ?1 AND path = ?2";
+
+const WRITE_HEAD: &str = "
+    INSERT INTO secret (realm, path, latest, state, at, mac)
+    VALUES (?1, ?2, ?3, ?4, ?5, unhex(?6))
+    ON CONFLICT (realm, path) DO UPDATE SET latest = excluded.latest, state = excluded.state,
+      at = excluded.at, mac = excluded.mac";
+
+const WRITE_VERSION: &str = "
+    INSERT INTO secret_version (realm, path, version, at, key_id, digest, wrapped, sealed, mac)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, unhex(?9))";
+
+const DELETE_VERSIONS: &str = "
+    DELETE FROM secret_version WHERE realm = ?1 AND path = ?2";
+
+const NEWEST: &str = "
+    SELECT s.realm, s.path, s.latest, s.state, s.at, s.mac,
+      v.version, v.at, v.key_id, v.digest, v.wrapped, v.sealed, v.mac
+    FROM secret s
+    LEFT JOIN secret_version v ON v.realm = s.realm AND v.path = s.path AND v.version = s.latest
+    WHERE s.realm = ?1 AND s.path = ?2 AND s.state = ?3";
+
+const LIST: &str = "
+    SELECT realm, path, latest, state, at, mac
+    FROM secret WHERE realm = ?1 AND path > ?2 AND state = ?3 ORDER BY path LIMIT ?4";

@@ -1,0 +1,83 @@
+//! How often a task's grants were used.
+
+use std::collections::BTreeSet;
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::row::{Seal, bytes, column, down, json, number, realm};
+use crate::domain::ids::{Realm, TaskId};
+use crate::domain::name::GrantName;
+use crate::store::Down;
+use crate::store::row_mac::RowMac;
+use crate::store::writer::{Keys, Ledgers};
+
+/// Reads the counts that a batch adds to.
+pub(super) async fn load(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    keys: &Keys,
+    into: &mut Ledgers,
+) -> Result<(), Down> {
+    if keys.spent.is_empty() {
+        return Ok(());
+    }
+    let wanted: Vec<_> = keys
+        .spent
+        .iter()
+        .map(|(realm, task, grant)| (realm.number(), hex::encode(task.as_bytes()), grant.as_str()))
+        .collect();
+    let rows = sqlx::query(LOAD).bind(json(&wanted)?).fetch_all(db).await;
+    for row in &rows.map_err(down)? {
+        let realm = realm(row, 0)?;
+        let task: [u8; 16] = bytes(row, 1)?;
+        let grant: &str = column(row, 2)?;
+        let used: u32 = number(row, 3)?;
+        seal(realm, &task, grant, used).check(mac, "", column(row, 4)?)?;
+        let grant: GrantName = grant
+            .parse()
+            .map_err(|_| Down("a count of uses names no grant".to_owned()))?;
+        into.of(realm)
+            .put_spent(TaskId::from_bytes(task), grant, used);
+    }
+    Ok(())
+}
+
+/// Writes the counts after a batch.
+pub(super) async fn write(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    moved: &BTreeSet<(Realm, TaskId, &GrantName)>,
+    after: &Ledgers,
+) -> Result<(), Down> {
+    let rows: Vec<_> = moved
+        .iter()
+        .map(|(realm, task, grant)| {
+            let used = after.get(*realm).map_or(0, |rows| rows.spent(*task, grant));
+            let code = seal(*realm, task.as_bytes(), grant.as_str(), used).code(mac, "");
+            let task = hex::encode(task.as_bytes());
+            (realm.number(), task, grant.as_str(), used, code)
+        })
+        .collect();
+    let done = sqlx::query(WRITE).bind(json(&rows)?).execute(db).await;
+    done.map(drop).map_err(down)
+}
+
+fn seal<'a>(realm: Realm, task: &'a [u8; 16], grant: &str, used: u32) -> Seal<'a> {
+    Seal::new("spent", realm, task)
+        .bytes(grant.as_bytes())
+        .number(used.into())
+}
+
+const LOAD: &str = "
+    SELECT s.realm, s.task, s.grant_name, s.used, s.mac
+    FROM jsonb_each(?1) j
+    CROSS JOIN spent s ON s.realm = j.value ->> 0 AND s.task = unhex(j.value ->> 1)
+      AND s.grant_name = j.value ->> 2";
+
+const WRITE: &str = "
+    INSERT INTO spent (realm, task, grant_name, used, mac)
+    SELECT j.value ->> 0, unhex(j.value ->> 1), j.value ->> 2, j.value ->> 3,
+      unhex(j.value ->> 4)
+    FROM jsonb_each(?1) j WHERE true
+    ON CONFLICT (realm, task, grant_name) DO UPDATE
+    SET used = excluded.used, mac = excluded.mac";

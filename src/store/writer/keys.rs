@@ -1,0 +1,140 @@
+//! What a batch names: the keys of every row that the fold will look at. Sets, so that a backend
+//! locks in one order whatever the changes' order was.
+
+use std::collections::BTreeSet;
+
+use crate::domain::grant::SecretPath;
+use crate::domain::ids::{CredentialId, LineageId, Realm, SessionId, TaskId};
+use crate::domain::key::Thumbprint;
+use crate::domain::name::{GrantName, InstanceName, TaskName};
+use crate::domain::task::Epoch;
+use crate::ledger::bar::BarKey;
+use crate::ledger::change::{Change, Expectation, Once, Write};
+
+/// The keys of the rows that a batch names.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Keys {
+    pub(in crate::store) tasks: BTreeSet<(Realm, TaskId)>,
+    pub(in crate::store) names: BTreeSet<(Realm, TaskName)>,
+    pub(in crate::store) lineages: BTreeSet<(Realm, LineageId)>,
+    pub(in crate::store) instances: BTreeSet<(Realm, TaskId, InstanceName)>,
+    pub(in crate::store) sessions: BTreeSet<(Realm, SessionId)>,
+    pub(in crate::store) session_keys: BTreeSet<(Realm, LineageId, Option<Thumbprint>)>,
+    pub(in crate::store) credentials: BTreeSet<(Realm, LineageId, CredentialId)>,
+    pub(in crate::store) spent: BTreeSet<(Realm, TaskId, GrantName)>,
+    pub(in crate::store) bars: BTreeSet<(Realm, BarKey)>,
+    pub(in crate::store) secrets: BTreeSet<(Realm, SecretPath)>,
+}
+
+impl Keys {
+    /// The keys that these changes name.
+    pub(super) fn of<'a>(changes: impl Iterator<Item = &'a Change>) -> Self {
+        let mut keys = Self::default();
+        for change in changes {
+            for expectation in &change.expects {
+                keys.expectation(change.realm, expectation);
+            }
+            for write in &change.writes {
+                keys.write(change.realm, write);
+            }
+        }
+        keys
+    }
+
+    fn expectation(&mut self, realm: Realm, expectation: &Expectation) {
+        match expectation {
+            Expectation::TaskOpen { task, .. } => {
+                self.tasks.insert((realm, *task));
+            }
+            Expectation::LineageLive { lineage, .. } => {
+                self.lineages.insert((realm, *lineage));
+            }
+            Expectation::SessionLive { session } => {
+                self.sessions.insert((realm, *session));
+            }
+            Expectation::CredentialStanding {
+                lineage,
+                credential,
+            } => self.parent(realm, *lineage, *credential),
+            Expectation::NotBarred { key } => {
+                self.bars.insert((realm, key.clone()));
+            }
+            Expectation::PolicySet { .. } | Expectation::Before { .. } => {}
+        }
+    }
+
+    fn write(&mut self, realm: Realm, write: &Write) {
+        match write {
+            Write::Task(task) => {
+                self.tasks.insert((realm, task.id));
+                if task.epoch == Epoch::FIRST {
+                    self.names.insert((realm, task.name.clone()));
+                    self.bars
+                        .insert((realm, BarKey::TaskName(task.name.clone())));
+                }
+            }
+            Write::Lineage(lineage) => {
+                self.lineages.insert((realm, lineage.id));
+                self.tasks.insert((realm, lineage.task));
+                if lineage.epoch == Epoch::FIRST {
+                    let instance = lineage.instance.clone();
+                    self.instances.insert((realm, lineage.task, instance));
+                }
+            }
+            Write::Session(session) => {
+                self.sessions.insert((realm, session.id));
+                self.lineages.insert((realm, session.lineage));
+                if session.epoch == Epoch::FIRST {
+                    self.session_keys
+                        .insert((realm, session.lineage, session.key));
+                }
+            }
+            Write::Credential(credential) => {
+                self.sessions.insert((realm, credential.session));
+                self.lineages.insert((realm, credential.lineage));
+                self.credentials
+                    .insert((realm, credential.lineage, credential.id));
+                if let Some(parent) = credential.parent {
+                    self.parent(realm, credential.lineage, parent);
+                }
+            }
+            Write::Spend { task, grant, .. } => {
+                self.tasks.insert((realm, *task));
+                self.spent.insert((realm, *task, grant.clone()));
+            }
+            Write::Secret(version) => {
+                self.secrets.insert((realm, version.path.clone()));
+            }
+            Write::Once(_)
+            | Write::Bar(_)
+            | Write::Source(_)
+            | Write::SecretDeleted { .. }
+            | Write::Key(_) => {}
+        }
+    }
+
+    fn parent(&mut self, realm: Realm, lineage: LineageId, credential: CredentialId) {
+        self.credentials.insert((realm, lineage, credential));
+        self.bars.insert((realm, BarKey::Credential(credential)));
+    }
+}
+
+/// The single-use keys that these changes use.
+pub(super) fn once_keys<'a>(changes: impl Iterator<Item = &'a Change>) -> Vec<(Realm, Once)> {
+    changes
+        .flat_map(|change| change.writes.iter().map(move |write| (change.realm, write)))
+        .filter_map(|(realm, write)| match write {
+            Write::Once(once) => Some((realm, once.clone())),
+            Write::Task(_)
+            | Write::Lineage(_)
+            | Write::Session(_)
+            | Write::Credential(_)
+            | Write::Spend { .. }
+            | Write::Bar(_)
+            | Write::Source(_)
+            | Write::Secret(_)
+            | Write::SecretDeleted { .. }
+            | Write::Key(_) => None,
+        })
+        .collect()
+}

@@ -1,0 +1,60 @@
+//! `POST /hooks/{source}`: webhooks in. A delivery that verifies is answered 202 at once; what it
+//! hints at is read again in the background.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
+
+use crate::context::github_hook::BadDelivery;
+use crate::domain::name::SourceName;
+use crate::error::{Code, Error};
+use crate::surface::http::problem;
+use crate::surface::http::public::Public;
+
+pub async fn handle(
+    State(public): State<Arc<Public>>,
+    Path(source): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let hook = source
+        .parse::<SourceName>()
+        .ok()
+        .and_then(|source| public.hooks.get(&source));
+    let Some(hook) = hook else {
+        return problem::response(&Error::new(
+            Code::NotFound,
+            "no source of this name takes webhooks",
+        ));
+    };
+    let outcome = hook.verify(&headers, &body);
+    let label = match &outcome {
+        Ok(_) => "taken",
+        Err(BadDelivery::Signature) => "unsigned",
+        Err(BadDelivery::Body) => "malformed",
+    };
+    metrics::counter!("writ_hook_deliveries_total", "source" => source, "outcome" => label)
+        .increment(1);
+    match outcome {
+        Ok(delivery) => {
+            tracing::debug!(
+                delivery = delivery.id,
+                hints = delivery.hints.len(),
+                "webhook taken"
+            );
+            public.broker.hint(delivery.hints, &public.rereads);
+            StatusCode::ACCEPTED.into_response()
+        }
+        Err(BadDelivery::Signature) => problem::response(&Error::new(
+            Code::EvidenceInvalid,
+            "the delivery is not signed by a configured secret",
+        )),
+        Err(BadDelivery::Body) => problem::response(&Error::new(
+            Code::RequestMalformed,
+            "the body is not what its event should carry",
+        )),
+    }
+}

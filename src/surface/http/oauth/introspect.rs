@@ -1,0 +1,100 @@
+//! `POST /oauth2/introspect` (RFC 7662), for registered resource servers about their own audiences.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, header};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::broker::introspect::Introspection;
+use crate::domain::secret::Secret;
+use crate::error::{Code, Error};
+use crate::mint::access_token::Claims;
+use crate::surface::http::form::Form;
+use crate::surface::http::oauth::error::{Asked, response};
+use crate::surface::http::present;
+use crate::surface::http::public::Public;
+use crate::surface::settings::ResourceServer;
+
+pub async fn handle(
+    State(public): State<Arc<Public>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    match answer(&public, &headers, &body).await {
+        Ok(response) => response,
+        Err(error) => response(&error, Asked::Exchange),
+    }
+}
+
+async fn answer(public: &Public, headers: &HeaderMap, body: &[u8]) -> Result<Response, Error> {
+    let form = Form::parse(headers, body)?;
+    let server = authenticate(&public.servers, headers, &form)?;
+    let token = Secret::from(form.required("token")?.to_owned());
+    let answer = public.broker.introspect(&token, &server.audiences).await?;
+    let mut response = match answer {
+        Introspection::Inactive => Json(json!({ "active": false })).into_response(),
+        Introspection::Active(claims) => Json(Active::of(&claims)).into_response(),
+    };
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+#[derive(Serialize)]
+struct Active<'a> {
+    active: bool,
+    token_type: &'static str,
+    #[serde(flatten)]
+    claims: &'a Claims,
+}
+
+impl<'a> Active<'a> {
+    const fn of(claims: &'a Claims) -> Self {
+        let token_type = if claims.cnf.is_some() {
+            "DPoP"
+        } else {
+            "Bearer"
+        };
+        Self {
+            active: true,
+            token_type,
+            claims,
+        }
+    }
+}
+
+/// The resource server that asks, by its generated secret: `client_secret_basic` or
+/// `client_secret_post`. Never by address.
+fn authenticate<'a>(
+    servers: &'a [ResourceServer],
+    headers: &HeaderMap,
+    form: &Form,
+) -> Result<&'a ResourceServer, Error> {
+    let posted = match (form.one("client_id")?, form.one("client_secret")?) {
+        (Some(id), Some(secret)) => Some((id.to_owned(), Secret::from(secret.to_owned()))),
+        _ => None,
+    };
+    let basic = present::basic(headers);
+    if basic.is_some() && posted.is_some() {
+        return Err(refused());
+    }
+    let shown = basic.into_iter().flatten().chain(posted);
+    let known = shown.filter_map(|(id, secret)| {
+        let server = servers.iter().find(|server| server.name.as_str() == id)?;
+        server.secret.matches(secret.expose()).then_some(server)
+    });
+    known.last().ok_or_else(refused)
+}
+
+fn refused() -> Error {
+    Error::new(
+        Code::ClientInvalid,
+        "introspection is for registered resource servers: authenticate with id and secret",
+    )
+}

@@ -1,0 +1,62 @@
+//! What clients discover: RFC 8414 metadata and the keys that verify access tokens.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
+use serde::Serialize;
+
+use crate::surface::http::oauth::{EXCHANGE_GRANT, INTROSPECT, JWKS, REFRESH_GRANT, REVOKE, TOKEN};
+use crate::surface::http::present::at;
+use crate::surface::http::public::Public;
+
+#[derive(Serialize)]
+struct Metadata {
+    issuer: String,
+    token_endpoint: String,
+    introspection_endpoint: String,
+    revocation_endpoint: String,
+    jwks_uri: String,
+    /// None: there is no authorization endpoint.
+    response_types_supported: [&'static str; 0],
+    grant_types_supported: [&'static str; 2],
+    token_endpoint_auth_methods_supported: [&'static str; 1],
+    introspection_endpoint_auth_methods_supported: [&'static str; 2],
+    revocation_endpoint_auth_methods_supported: [&'static str; 1],
+    dpop_signing_alg_values_supported: [&'static str; 2],
+}
+
+pub async fn handle(State(public): State<Arc<Public>>) -> Response {
+    let broker = &public.broker;
+    let url = |path| at(&broker.issuer, path).to_string();
+    let metadata = Metadata {
+        issuer: broker.minter.issuer.clone(),
+        token_endpoint: url(TOKEN),
+        introspection_endpoint: url(INTROSPECT),
+        revocation_endpoint: url(REVOKE),
+        jwks_uri: url(JWKS),
+        response_types_supported: [],
+        grant_types_supported: [EXCHANGE_GRANT, REFRESH_GRANT],
+        token_endpoint_auth_methods_supported: ["none"],
+        introspection_endpoint_auth_methods_supported: [
+            "client_secret_basic",
+            "client_secret_post",
+        ],
+        revocation_endpoint_auth_methods_supported: ["none"],
+        dpop_signing_alg_values_supported: ["ES256", "EdDSA"],
+    };
+    Json(metadata).into_response()
+}
+
+/// The keys, with how long they may be kept: a key is published for longer than that before it
+/// signs, and withdrawn ones are gone from the next answer.
+pub async fn jwks(State(public): State<Arc<Public>>) -> Response {
+    let mut response = Json(public.broker.minter.keys.load().jwks()).into_response();
+    let max_age = HeaderValue::from_static("public, max-age=60");
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, max_age);
+    response
+}

@@ -1,0 +1,20 @@
+//! The OAuth endpoints: RFC 8693 token exchange and RFC 6749 refresh, RFC 7662 introspection, RFC 7009
+//! revocation, RFC 8414 metadata.
+
+pub mod error;
+pub mod introspect;
+pub mod metadata;
+pub mod revoke;
+pub mod token;
+
+pub const TOKEN: &str = "/oauth2/token";
+pub const INTROSPECT: &str = "/oauth2/introspect";
+pub const REVOKE: &str = "/oauth2/revoke";
+pub const JWKS: &str = "/oauth2/jwks";
+
+/// The identifiers of RFC 8693 §2.1 and §3.
+pub const EXCHANGE_GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+pub const REFRESH_GRANT: &str = "refresh_token";
+pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
+pub const ID_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:id_token";
+pub const JWT_TYPE: &str = "urn:ietf:params:oauth:token-type:jwt";

@@ -1,0 +1,101 @@
+//! `GET /api/v1/secret/{path}`: a secret for whoever holds a token of a task that is granted it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderValue, header};
+use serde::Serialize;
+
+use crate::broker::issued::Issued;
+use crate::broker::read::ReadRequest;
+use crate::domain::credential::CredentialKind;
+use crate::error::{Code, Error};
+use crate::mint::Product;
+use crate::surface::http::form::malformed;
+use crate::surface::http::public::Public;
+use crate::surface::http::{present, problem};
+
+pub async fn handle(
+    State(public): State<Arc<Public>>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    match answer(&public, &path, &headers).await {
+        Ok(response) => response,
+        Err(error) => problem::response(&error),
+    }
+}
+
+async fn answer(public: &Public, path: &str, headers: &HeaderMap) -> Result<Response, Error> {
+    let (scheme, token) = present::token(headers)?;
+    let proof = present::proof(
+        headers,
+        "GET",
+        &public.broker.issuer,
+        &format!("/api/v1/secret/{path}"),
+    )?;
+    let path = path
+        .parse()
+        .map_err(|_| malformed("not a secret's path").with_field("path"))?;
+    let issued = public
+        .broker
+        .read(ReadRequest {
+            token,
+            scheme,
+            proof,
+            path,
+        })
+        .await?;
+    encode(&issued)
+}
+
+#[derive(Serialize)]
+struct SecretResponse<'a> {
+    path: &'a str,
+    version: u32,
+    value: &'a str,
+    /// `utf-8`, or `base64` where the value is not text.
+    encoding: &'static str,
+    lease: Lease,
+}
+
+#[derive(Serialize)]
+struct Lease {
+    id: String,
+    expires_at: String,
+}
+
+fn encode(issued: &Issued) -> Result<Response, Error> {
+    let (Product::Secret(value), CredentialKind::SecretLease(lease)) =
+        (issued.product(), &issued.credential().kind)
+    else {
+        return Err(Error::new(Code::Internal, "not a secret"));
+    };
+    let encoded;
+    let (text, encoding) = match value.expose_str() {
+        Some(text) => (text, "utf-8"),
+        None => {
+            encoded = zeroize::Zeroizing::new(STANDARD.encode(value.expose()));
+            (encoded.as_str(), "base64")
+        }
+    };
+    let body = SecretResponse {
+        path: lease.path.as_str(),
+        version: lease.version,
+        value: text,
+        encoding,
+        lease: Lease {
+            id: issued.credential().id.to_string(),
+            expires_at: issued.credential().expires_at.to_string(),
+        },
+    };
+    let mut response = Json(body).into_response();
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
