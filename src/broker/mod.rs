@@ -32,6 +32,8 @@ use crate::seams::{Clock, Entropy};
 use crate::store::{Down, Store};
 
 pub mod administer;
+pub mod export;
+pub mod inspect;
 pub mod introspect;
 pub mod issue;
 pub mod issued;
