@@ -35,7 +35,7 @@ pub enum CliError {
     #[error("{what}")]
     Server {
         what: String,
-        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 

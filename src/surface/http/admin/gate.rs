@@ -26,21 +26,18 @@ pub struct Operator(String);
 
 impl Operators {
     /// Root, this process's own user and `further` ones.
-    ///
-    /// # Errors
-    /// The table of local accounts cannot be read.
-    pub fn of_this_machine(further: &BTreeSet<u32>) -> io::Result<Self> {
-        let mut accounts = Vec::new();
-        File::open(ACCOUNTS)?
-            .take(MOST_ACCOUNTS)
-            .read_to_end(&mut accounts)?;
+    pub fn of_this_machine(further: BTreeSet<u32>) -> Self {
         let own = rustix::process::geteuid().as_raw();
-        Ok(Self::new(own, further, &String::from_utf8_lossy(&accounts)))
+        let accounts = accounts().unwrap_or_else(|error| {
+            tracing::warn!(%error, "operators are recorded without their login names");
+            String::new()
+        });
+        Self::new(own, further, &accounts)
     }
 
     /// Root, `own` and `further`; `accounts` is a text in the form of passwd(5).
-    pub fn new(own: u32, further: &BTreeSet<u32>, accounts: &str) -> Self {
-        let uids = further.iter().copied().chain([ROOT, own]);
+    pub fn new(own: u32, further: BTreeSet<u32>, accounts: &str) -> Self {
+        let uids = further.into_iter().chain([ROOT, own]);
         let mut logins: BTreeMap<_, _> = uids.map(|uid| (uid, None)).collect();
         for (uid, name) in accounts.lines().filter_map(account) {
             if let Some(login) = logins.get_mut(&uid) {
@@ -83,6 +80,14 @@ pub(super) async fn require(
     next.run(request).await
 }
 
+fn accounts() -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(ACCOUNTS)?
+        .take(MOST_ACCOUNTS)
+        .read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// A line's uid and login name, where the name can stand in the audit log as it is.
 fn account(line: &str) -> Option<(u32, &str)> {
     let mut fields = line.split(':');
@@ -108,7 +113,7 @@ mod tests {
                           also-alice:x:1000:1000::/:\nbroken line\n";
 
     fn operators() -> Operators {
-        Operators::new(990, &BTreeSet::from([1000, 7, 4242]), PASSWD)
+        Operators::new(990, BTreeSet::from([1000, 7, 4242]), PASSWD)
     }
 
     fn local(uid: u32) -> Peer {
