@@ -441,8 +441,8 @@ mod tests {
                 expires_at: lineage.deadline,
                 granted: TokenGrant {
                     name: "deploy".parse().unwrap(),
-                    audiences: set(&["https://api"]),
-                    scopes: set(&["read"]),
+                    audiences: [].into(),
+                    scopes: [].into(),
                 },
                 evidence: EvidenceMark {
                     digest: Digest::from_bytes([3; 32]),
