@@ -35,7 +35,7 @@ pub enum CliError {
     #[error("{what}")]
     Server {
         what: String,
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
 }
 

@@ -137,7 +137,7 @@ mod tests {
             gid: 0,
             pid: None,
         };
-        let operators = Operators::new(0, BTreeSet::new(), "");
+        let operators = Operators::new(0, &BTreeSet::new(), "");
         operators.at(&Peer::Unix(root)).unwrap()
     }
 

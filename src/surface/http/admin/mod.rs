@@ -5,7 +5,6 @@
 //! `/api/v1/tasks/github%2F812345%2F99001%2F1/revoke`. A secret's path is always last, and may be
 //! written with either. Lists are newest first (tasks) or by name (secrets) and go on from `next`.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::routing::{get, post, put};
@@ -34,20 +33,18 @@ use failed::Failed;
 use gate::Operators;
 
 /// What the handlers work with.
-struct AdminState {
-    broker: Arc<Broker>,
-    operators: Operators,
+pub struct AdminState {
+    pub broker: Arc<Broker>,
+    pub operators: Operators,
 }
 
 type Shared = axum::extract::State<Arc<AdminState>>;
 type Answer<T> = Result<Json<T>, Failed>;
 
 /// Every route of the admin socket. Whoever is no operator gets the same refusal from all of them,
-/// and from what is no route. `uids` are operators beside root and the broker's own user.
-pub fn router(broker: Arc<Broker>, uids: BTreeSet<u32>) -> Router {
-    let operators = Operators::of_this_machine(uids);
-    let state = Arc::new(AdminState { broker, operators });
-    let gate = middleware::from_fn_with_state(Arc::clone(&state), gate::require);
+/// and from what is no route.
+pub fn router(state: Arc<AdminState>) -> Router {
+    let gate = middleware::from_fn_with_state(Arc::new(state.operators.clone()), gate::require);
     Router::new()
         .route("/api/v1/tasks", get(tasks::list))
         .route("/api/v1/tasks/{task}", get(tasks::show))
