@@ -128,7 +128,7 @@ impl Broker {
         };
         let trace = Trace::of(&case, "issue");
         let now = self.clock.now();
-        let permit = match decide(case, &self.policies.load(), now) {
+        let permit = match decide(&case, &self.policies.load(), now) {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.refuse(refusal, &trace).await),
         };

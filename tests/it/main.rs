@@ -1,4 +1,4 @@
-//! Every test that goes through a surface: one binary, a folder per capability.
+//! What the server does, seen from outside its modules: one binary, a folder per capability.
 
 #![expect(
     unreachable_pub,
@@ -7,5 +7,6 @@
 
 mod binary;
 mod rules;
+mod store;
 mod story;
 mod support;

@@ -76,12 +76,11 @@ fn encode(issued: &Issued) -> Result<Response, Error> {
         return Err(Error::new(Code::Internal, "not a secret"));
     };
     let encoded;
-    let (text, encoding) = match value.expose_str() {
-        Some(text) => (text, "utf-8"),
-        None => {
-            encoded = zeroize::Zeroizing::new(STANDARD.encode(value.expose()));
-            (encoded.as_str(), "base64")
-        }
+    let (text, encoding) = if let Some(text) = value.expose_str() {
+        (text, "utf-8")
+    } else {
+        encoded = zeroize::Zeroizing::new(STANDARD.encode(value.expose()));
+        (encoded.as_str(), "base64")
     };
     let body = SecretResponse {
         path: lease.path.as_str(),
