@@ -22,7 +22,6 @@ pub mod ledger;
 pub mod mint;
 pub mod store;
 
-pub mod decide;
 pub mod domain;
 pub mod error;
 pub mod outbound;
