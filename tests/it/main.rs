@@ -6,6 +6,7 @@
 )]
 
 mod binary;
+mod peers;
 mod rules;
 mod store;
 mod story;
