@@ -3,4 +3,8 @@
 
 pub mod broker;
 pub mod client;
+pub mod forge;
+pub mod issuer;
 pub mod profiles;
+pub mod raw;
+pub mod trap;
