@@ -21,7 +21,7 @@ pub(super) async fn load(
     keys: &Keys,
     into: &mut Ledgers,
 ) -> Result<(), Down> {
-    if keys.sessions.is_empty() && keys.session_keys.is_empty() {
+    if keys.sessions.is_empty() && keys.by_jkt.is_empty() {
         return Ok(());
     }
     let ids: Vec<_> = keys
@@ -30,7 +30,7 @@ pub(super) async fn load(
         .map(|(realm, id)| (realm.number(), hex::encode(id.as_bytes())))
         .collect();
     let by_key: Vec<_> = keys
-        .session_keys
+        .by_jkt
         .iter()
         .map(|(realm, lineage, key)| {
             let (lineage, jkt) = (
