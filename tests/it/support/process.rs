@@ -307,5 +307,5 @@ fn own_address() -> Ipv4Addr {
 
 pub const PORT: u16 = 8420;
 const METRICS: u16 = 8421;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(5);
