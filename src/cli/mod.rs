@@ -207,6 +207,11 @@ mod tests {
     }
 
     #[test]
+    fn a_key_whose_id_begins_with_a_dash_can_be_withdrawn() {
+        assert!(Cli::try_parse_from(["writ", "key", "withdraw", "-IGCp-V_UzgLMTh"]).is_ok());
+    }
+
+    #[test]
     fn a_secret_has_no_place_among_the_arguments() {
         for line in [
             "writ secret put ci/key value",
