@@ -208,7 +208,8 @@ mod tests {
 
     #[test]
     fn a_key_whose_id_begins_with_a_dash_can_be_withdrawn() {
-        assert!(Cli::try_parse_from(["writ", "key", "withdraw", "-IGCp-V_UzgLMTh"]).is_ok());
+        let cli = Cli::try_parse_from(["writ", "key", "withdraw", "-IGCp-V_UzgLMTh"]).unwrap();
+        assert!(matches!(cli.command, Command::Key(_)));
     }
 
     #[test]
