@@ -1,4 +1,5 @@
 .DEFAULT_GOAL := help
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 .PHONY: help run demo test lint bench soak release
 
 help: ## List what can be made
@@ -14,6 +15,8 @@ demo: ## Play pipeline runs against a real server and show what becomes of what 
 test: ## Run every test, other people's clients included
 	tests/setup
 	cargo test --workspace --locked
+	cargo build --package writ-practice --bin writ-practice --locked
+	node tests/peers/schemas/check.mjs $(TARGET)/debug/writ-practice
 
 lint: ## Check form and lints; warnings are errors
 	cargo fmt --all --check
@@ -24,7 +27,7 @@ bench: ## Measure against the floor of this machine
 
 soak: ## Kill a release build again and again under load, and look for what was lost
 	cargo build --release --locked --bin writ
-	WRIT_BINARY=$(CURDIR)/target/release/writ WRIT_KILLS=500 cargo test --locked --test it binary::crash -- --nocapture
+	WRIT_BINARY=$(TARGET)/release/writ WRIT_KILLS=500 cargo test --locked --test it binary::crash -- --nocapture
 
 release: ## Build what is shipped
 	cargo build --release --locked --bin writ

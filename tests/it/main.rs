@@ -6,6 +6,10 @@
 )]
 
 mod binary;
+mod dpop;
+mod evidence;
+mod exchange;
+mod peers;
 mod rules;
 mod store;
 mod story;

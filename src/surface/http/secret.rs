@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 
 use crate::broker::issued::Issued;
+use crate::broker::laps::ended;
 use crate::broker::read::ReadRequest;
 use crate::domain::credential::CredentialKind;
 use crate::error::{Code, Error};
@@ -24,7 +25,11 @@ pub async fn handle(
     Path(path): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    match answer(&public, &path, &headers).await {
+    let clock = public.broker.clock.as_ref();
+    let began = clock.elapsed();
+    let outcome = answer(&public, &path, &headers).await;
+    ended(clock, "read", began, &outcome);
+    match outcome {
         Ok(response) => response,
         Err(error) => problem::response(&error),
     }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::broker::introspect::Introspection;
+use crate::broker::laps::ended;
 use crate::domain::secret::Secret;
 use crate::error::{Code, Error};
 use crate::mint::access_token::Claims;
@@ -25,7 +26,11 @@ pub async fn handle(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match answer(&public, &headers, &body).await {
+    let clock = public.broker.clock.as_ref();
+    let began = clock.elapsed();
+    let outcome = answer(&public, &headers, &body).await;
+    ended(clock, "introspect", began, &outcome);
+    match outcome {
         Ok(response) => response,
         Err(error) => response(&error, Asked::Exchange),
     }
