@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::attest::{Attested, Evidence};
 use crate::broker::issued::Issued;
+use crate::broker::laps::Laps;
 use crate::broker::profiles::{Opening, Unmatched};
 use crate::broker::refuse::Trace;
 use crate::broker::settle::{Unsettled, overloaded};
@@ -53,9 +54,11 @@ impl Broker {
     /// Everything in the table of outcomes; nothing was issued then.
     pub async fn issue(&self, request: IssueRequest) -> Result<Issued, Error> {
         self.fresh()?;
+        let mut laps = Laps::start(self.clock.as_ref(), "issue");
         let now = self.clock.now();
         let key = Self::prove(request.proof.as_ref(), None, now)?;
         let attested = self.attestors.attest(&request.evidence, key, now).await?;
+        laps.done("attest");
         let opening = match self.profiles.open(&attested, request.profile.as_ref()) {
             Ok(opening) => opening,
             Err(unmatched) => return Err(self.unmatched(unmatched, &attested).await),
@@ -108,15 +111,18 @@ impl Broker {
             task,
             instance,
         } = opening;
+        let mut laps = Laps::start(self.clock.as_ref(), "issue");
         let standing = self
             .store
             .standing(self.realm, task, instance, attested.key())
             .await;
         let standing = standing.map_err(|down| unavailable(&down))?;
+        laps.done("standing");
         let facts = self
             .observer
             .observe(profile, Ties::Evidence(attested))
             .await;
+        laps.done("observe");
         let case = Case {
             verb: Verb::Issue,
             profile,
@@ -136,12 +142,16 @@ impl Broker {
         };
         let trace = Trace::of(&case, "issue");
         let now = self.clock.now();
-        let permit = match decide(case, &self.policies.load(), now) {
+        let permit = match decide(&case, &self.policies.load(), now) {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.refuse(refusal, &trace).await),
         };
+        laps.done("decide");
         let minted = self.minter.mint(open(permit, None, self.scene(now)))?;
-        Ok((standing, self.settle(minted).await))
+        laps.done("mint");
+        let settled = self.settle(minted).await;
+        laps.done("settle");
+        Ok((standing, settled))
     }
 
     async fn unmatched(&self, unmatched: Unmatched, attested: &Attested) -> Error {

@@ -235,7 +235,7 @@ secret_sha256 = "{digest}"
     )
 }
 
-fn secret_file(dir: &Path, name: &str, secret: &str) {
+pub fn secret_file(dir: &Path, name: &str, secret: &str) {
     use std::os::unix::fs::OpenOptionsExt as _;
     let file = std::fs::OpenOptions::new()
         .write(true)
@@ -246,7 +246,7 @@ fn secret_file(dir: &Path, name: &str, secret: &str) {
 }
 
 /// A disk in memory, where there is one: what is tested here is not the disk.
-fn memory() -> &'static Path {
+pub fn memory() -> &'static Path {
     let shm = Path::new("/dev/shm");
     if shm.is_dir() { shm } else { Path::new("/tmp") }
 }
@@ -255,7 +255,7 @@ fn now() -> Timestamp {
     writ::seams::SystemClock.now()
 }
 
-fn install_tls() {
+pub fn install_tls() {
     // Whoever comes second finds it installed, which is all that is wanted.
     drop(rustls::crypto::ring::default_provider().install_default());
 }

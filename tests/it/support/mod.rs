@@ -5,6 +5,7 @@ pub mod broker;
 pub mod client;
 pub mod forge;
 pub mod issuer;
+pub mod process;
 pub mod profiles;
 pub mod raw;
 pub mod trap;
