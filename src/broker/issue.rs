@@ -18,7 +18,7 @@ use crate::domain::grant::{Audience, Scope};
 use crate::domain::ids::SessionId;
 use crate::domain::key::Digest;
 use crate::domain::name::ProfileName;
-use crate::domain::profile::TaskProfile;
+use crate::domain::profile::{SenderMode, TaskProfile};
 use crate::domain::standing::Standing;
 use crate::domain::time::Timestamp;
 use crate::domain::validity::SKEW;
@@ -63,16 +63,24 @@ impl Broker {
             Ok(opening) => opening,
             Err(unmatched) => return Err(self.unmatched(unmatched, &attested).await),
         };
+        if let Some(denial) = untied(&attested, opening.profile) {
+            return Err(self
+                .deny(denial, &early(&attested, Standing::default()))
+                .await);
+        }
         let ask = Ask::Token {
             audiences: self.audiences(&request, opening.profile),
             scopes: request.scopes,
         };
         let mut shown = Shown::default();
-        for _ in 0..ATTEMPTS {
+        let mut attempts = 0;
+        // Each use of the evidence that was spent already is passed over once; only changes that
+        // came first count as attempts.
+        while attempts < ATTEMPTS {
             let (standing, outcome) = self.try_issue(&attested, &opening, &ask, shown).await?;
             match outcome {
                 Ok(issued) => return Ok(issued),
-                Err(Unsettled::Again) => {}
+                Err(Unsettled::Again) => attempts += 1,
                 Err(Unsettled::EvidenceUsed(by)) => {
                     shown = match used_again(&attested, opening.profile, &standing, by, shown) {
                         Ok(shown) => shown,
@@ -227,6 +235,16 @@ fn used_again(
     }
     let text = "the evidence was used before: show fresh evidence, or show it with the key of the session it opened";
     Err(Denial::new(Code::EvidenceReplayed, text))
+}
+
+/// Evidence that names no key is as good to whoever copied it, who only needs a key of their own:
+/// where a key is demanded, the evidence has to name it.
+fn untied(attested: &Attested, profile: &TaskProfile) -> Option<Denial> {
+    if profile.sender == SenderMode::Optional || attested.is_tied_to_key() {
+        return None;
+    }
+    let text = "the profile demands evidence that is tied to a session key: ask for it with the audience ISSUER/jkt/THUMBPRINT, and send a DPoP proof by that key";
+    Some(Denial::new(Code::ProofRequired, text).field("aud"))
 }
 
 fn early(attested: &Attested, standing: Standing) -> Trace {

@@ -224,9 +224,16 @@ fn asked(request: &RenewRequest, held: &Held) -> Ask {
     } else {
         &request.audiences
     };
+    // RFC 6749 §6: scopes that are left out are those that were given before. For an audience that
+    // the session did not open with, they are the grant's.
+    let scopes = if request.scopes.is_empty() && audiences.is_subset(&granted.audiences) {
+        &granted.scopes
+    } else {
+        &request.scopes
+    };
     Ask::Token {
         audiences: audiences.clone(),
-        scopes: request.scopes.clone(),
+        scopes: scopes.clone(),
     }
 }
 

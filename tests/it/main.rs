@@ -6,6 +6,9 @@
 )]
 
 mod binary;
+mod dpop;
+mod evidence;
+mod exchange;
 mod peers;
 mod rules;
 mod store;

@@ -3,5 +3,9 @@
 
 pub mod broker;
 pub mod client;
+pub mod forge;
+pub mod issuer;
 pub mod process;
 pub mod profiles;
+pub mod raw;
+pub mod trap;
