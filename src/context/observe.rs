@@ -61,7 +61,8 @@ impl Observer {
                     key: key.clone(),
                     record: Some(record.clone()),
                     via: Via::IssuerProof,
-                    observed_at: attested.evidence().issued_at,
+                    // An issuer's clock may be ahead of ours; what it says is no younger for that.
+                    observed_at: attested.evidence().issued_at.min(self.clock.now()),
                     version: None,
                 });
             }
