@@ -8,7 +8,7 @@ use writ::seams::Clock as _;
 use writ_practice::client::{Proof, SessionKey};
 use writ_practice::{StartJob, StartRun, StartedJob, StartedRun};
 
-use super::broker::{BILLING_SECRET, Broker, ENVIRONMENT, REPO};
+use super::broker::{BILLING_SECRET, Broker, ENVIRONMENT, REPO, keep_time};
 
 pub const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 pub const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
@@ -18,6 +18,7 @@ pub struct Client {
     pub http: reqwest::Client,
     pub issuer: String,
     clock: std::sync::Arc<writ::seams::ManualClock>,
+    site: std::sync::Arc<writ_practice::Site>,
 }
 
 /// An answer: its status, headers and JSON.
@@ -41,6 +42,7 @@ impl Client {
             http,
             issuer: broker.issuer.clone(),
             clock: std::sync::Arc::clone(&broker.clock),
+            site: std::sync::Arc::clone(broker.site()),
         }
     }
 
@@ -52,6 +54,7 @@ impl Client {
     }
 
     pub async fn ask_id_token(&self, job: &StartedJob, audience: &str) -> Answer {
+        keep_time(&self.site, &self.clock);
         let request = self
             .http
             .get(&job.token_url)

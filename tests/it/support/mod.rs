@@ -3,4 +3,7 @@
 
 pub mod broker;
 pub mod client;
+pub mod held;
+pub mod ledger;
 pub mod profiles;
+pub mod world;
