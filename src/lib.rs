@@ -26,3 +26,4 @@ pub mod domain;
 pub mod error;
 pub mod outbound;
 pub mod seams;
+pub mod telemetry;

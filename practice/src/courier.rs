@@ -31,7 +31,7 @@ pub(crate) struct Courier {
 impl Courier {
     pub(crate) fn new() -> Result<Self, WorldError> {
         Ok(Self {
-            http: http_client()?,
+            http: http_client(USER_AGENT)?,
             log: Mutex::default(),
         })
     }
@@ -109,7 +109,7 @@ impl Courier {
     clippy::disallowed_methods,
     reason = "the practice world is the outside: it has no part in the broker's outbound client"
 )]
-pub(crate) fn http_client() -> Result<reqwest::Client, WorldError> {
+pub fn http_client(user_agent: &str) -> Result<reqwest::Client, WorldError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -117,7 +117,7 @@ pub(crate) fn http_client() -> Result<reqwest::Client, WorldError> {
         .with_no_client_auth();
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
-        .user_agent("GitHub-Hookshot/practice")
+        .user_agent(user_agent)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .timeout(TIMEOUT)
@@ -134,6 +134,7 @@ pub(crate) fn sign(secret: &str, body: &[u8]) -> Option<String> {
     Some(format!("sha256={}", hex::encode(hmac::sign(&key, body))))
 }
 
+const USER_AGENT: &str = "GitHub-Hookshot/practice";
 /// The vendor waits ten seconds for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LOG: usize = 500;

@@ -30,6 +30,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use courier::http_client;
 pub use error::WorldError;
 pub use faults::{Fault, Faults, Mode, Requests, Target};
 pub use hooks::{Delivery, Forgery, HookSettings, HookTarget, Hooks};

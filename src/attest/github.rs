@@ -27,8 +27,8 @@ impl Preset for GithubActions {
         Ok(Reading {
             identity,
             selectors,
-            records,
             claims,
+            records,
         })
     }
 }

@@ -156,6 +156,11 @@ impl Attested {
         self.key.as_ref().map(dpop::ProvenKey::thumbprint)
     }
 
+    /// Whether the evidence itself names the key: whoever else comes by it cannot use it.
+    pub const fn is_tied_to_key(&self) -> bool {
+        self.verified.demands.is_some()
+    }
+
     /// The proof, so that it can be spent.
     pub const fn proof(&self) -> Option<&dpop::ProvenKey> {
         self.key.as_ref()

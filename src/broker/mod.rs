@@ -32,9 +32,12 @@ use crate::seams::{Clock, Entropy};
 use crate::store::{Down, Store};
 
 pub mod administer;
+pub mod export;
+pub mod inspect;
 pub mod introspect;
 pub mod issue;
 pub mod issued;
+pub mod laps;
 pub mod observe;
 pub mod profiles;
 pub mod read;

@@ -55,7 +55,9 @@ impl Rereads {
     pub fn ask_again(&self) {
         let failed =
             std::mem::take(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner));
-        failed.into_iter().for_each(|record| self.ask(record));
+        for record in failed {
+            self.ask(record);
+        }
     }
 
     /// The next record to read.

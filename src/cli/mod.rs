@@ -1,3 +1,218 @@
-//! cli
+//! The command line. It decides nothing: each subcommand is one call to the admin socket, or a check
+//! of a file that needs no broker at all.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod audit;
+mod audit_file;
+mod client;
+mod completions;
+mod config;
+pub mod dev;
+mod dev_tls;
+mod error;
+mod explain;
+mod key;
+mod out;
+mod resource_server;
+mod secret;
+pub mod serve;
 pub mod server;
+mod table;
+mod task;
+mod text;
 pub mod wire;
+
+pub use error::{CliError, Refused};
+
+use client::Admin;
+use out::{Format, Out};
+
+/// A short-lived credential broker: every credential belongs to a task and dies with it.
+#[derive(Debug, Parser)]
+#[command(name = "writ", version, about, long_about = LONG, after_help = EXAMPLES)]
+#[command(arg_required_else_help = true, infer_subcommands = false)]
+pub struct Cli {
+    /// The broker's admin socket
+    #[arg(long, global = true, env = "WRIT_ADMIN_SOCKET", value_name = "PATH")]
+    #[arg(default_value = "/run/writ/admin.sock", hide_env_values = true)]
+    socket: PathBuf,
+
+    /// Tables for eyes, or the API's JSON as it is
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    output: Format,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the broker
+    Server(server::ServerArgs),
+    /// Run a broker for one developer on this machine
+    Dev(dev::DevArgs),
+    /// Check a configuration without starting anything
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// See what is at work, and end it
+    #[command(subcommand)]
+    Task(task::TaskCommand),
+    /// Say why something was refused
+    Explain(explain::ExplainArgs),
+    /// Put, list and delete secrets; no command reads one back
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
+    /// The broker's own keys and their lives
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Export the audit log, and check an export without the broker
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Things for services that verify tokens by asking the broker
+    #[command(subcommand)]
+    ResourceServer(resource_server::ResourceServerCommand),
+    /// Print a shell's completions
+    Completions(completions::CompletionsArgs),
+}
+
+/// Does what was asked for.
+pub fn run(cli: Cli) -> Result<(), CliError> {
+    let runtime = runtime(&cli.command).map_err(|source| CliError::Io {
+        what: "the runtime cannot be started".to_owned(),
+        source,
+    })?;
+    runtime.block_on(dispatch(cli))
+}
+
+/// What to print and how to exit when the arguments are not understood, or ask for help.
+pub fn usage(stop: &clap::Error) -> ExitCode {
+    let printed = stop.print();
+    let failed = stop.use_stderr() || printed.is_err();
+    if failed {
+        ExitCode::from(error::USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// Says what went wrong, with every cause.
+pub fn report(error: &CliError) -> ExitCode {
+    if !matches!(error, CliError::NobodyReads) {
+        // Where standard error is gone as well there is nobody left to tell.
+        out::complain(&error::chain(error)).ok();
+    }
+    error.exit_code()
+}
+
+async fn dispatch(cli: Cli) -> Result<(), CliError> {
+    let admin = Admin::new(cli.socket);
+    let stdout = io::stdout();
+    let mut out = Out::new(stdout, cli.output);
+    match cli.command {
+        Command::Server(args) => server::run(args).await,
+        Command::Dev(args) => dev::run(args).await,
+        Command::Config(command) => config::run(command, &mut out),
+        Command::Task(command) => task::run(command, &admin, &mut out).await,
+        Command::Explain(args) => explain::run(args, &admin, &mut out).await,
+        Command::Secret(command) => secret::run(command, &admin, &mut out).await,
+        Command::Key(command) => key::run(command, &admin, &mut out).await,
+        Command::Audit(command) => audit::run(command, &admin, &mut out).await,
+        Command::ResourceServer(command) => resource_server::run(&command, &mut out),
+        Command::Completions(args) => completions::run(&args, &mut out),
+    }
+}
+
+fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
+    let mut builder = match command {
+        Command::Server(_) | Command::Dev(_) => tokio::runtime::Builder::new_multi_thread(),
+        Command::Config(_)
+        | Command::Task(_)
+        | Command::Explain(_)
+        | Command::Secret(_)
+        | Command::Key(_)
+        | Command::Audit(_)
+        | Command::ResourceServer(_)
+        | Command::Completions(_) => tokio::runtime::Builder::new_current_thread(),
+    };
+    builder.enable_all().build()
+}
+
+const LONG: &str = "\
+Writ proves who is asking, ties what it hands out to one task, and keeps it alive only while the \
+context that justified the task still holds. When the run is over or its environment changed, \
+renewal is refused and what is out is revoked.
+
+Operators speak to a running broker over its admin socket: as root, as the broker's own user, or as \
+a user in `listen.admin_uids`.";
+
+const EXAMPLES: &str = "\
+Examples:
+  writ dev                                          a broker for trying things out
+  writ config check /etc/writ/writ.toml             what is wrong with a configuration
+  writ server --config /etc/writ/writ.toml          the broker
+  writ task list                                    what is at work now
+  writ task revoke github/812345/99001/1            end one run's task and everything under it
+  writ explain dn-3-17                              why something was refused
+  writ secret put ci/prod/deploy-key < key.pem      store a secret
+  writ audit export > log.jsonl && writ audit verify log.jsonl
+
+Exit codes: 0 done, 1 wrong usage or a local fault, 2 the broker could not, 3 denied.";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_shows_an_example() {
+        fn walk(command: &clap::Command, missing: &mut Vec<String>) {
+            let leaf = command.get_subcommands().next().is_none();
+            let help = command.clone().render_long_help().to_string();
+            if leaf && !help.contains("Example") {
+                missing.push(command.get_name().to_owned());
+            }
+            for sub in command.get_subcommands() {
+                walk(sub, missing);
+            }
+        }
+        let mut missing = Vec::new();
+        walk(&Cli::command(), &mut missing);
+        assert_eq!(missing, Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_socket_and_the_output_may_stand_anywhere() {
+        for line in [
+            "writ --socket /s -o json task list",
+            "writ task --socket /s list -o json",
+            "writ task list --output json --socket /s",
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(
+                (cli.socket, cli.output),
+                (PathBuf::from("/s"), Format::Json)
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_has_no_place_among_the_arguments() {
+        for line in [
+            "writ secret put ci/key value",
+            "writ secret put ci/key --value x",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

@@ -121,37 +121,15 @@ pub async fn wire(
     let fatal = store.fatal();
     let store: Arc<dyn Store> = Arc::new(store);
 
-    let outbound = outbound(config, Arc::clone(&clock));
-    let own: Audience = parsed(&config.broker.issuer)?;
-    let mut online = config.broker.online.clone();
-    online.insert(own.clone());
-    let broker = Arc::new(Broker {
-        realm: Realm::DEFAULT,
-        issuer: Url::parse(config.broker.issuer.as_str())
-            .map_err(|_| StartError::Address(config.broker.issuer.as_str().to_owned()))?,
-        profiles: Profiles::new(config.broker.profiles.clone(), &own),
-        own_audience: own,
-        online,
-        staleness: config.broker.limits.staleness,
-        attestors: attestors(config, &outbound, &clock)?,
-        observer: Observer {
-            cache: FactCache::new(FACT_CAPACITY, Arc::clone(&clock)),
-            sources: sources(&config.sources, &outbound)?,
-            clock: Arc::clone(&clock),
-        },
-        policies,
-        minter: Minter {
-            keys: ring,
-            issuer: config.broker.issuer.as_str().to_owned(),
-            realm: Realm::DEFAULT,
-        },
-        key_encryption: kek,
+    let core = Core {
         store: Arc::clone(&store),
-        tokens: SeenTokens::new(TOKEN_CAPACITY),
-        denials: DenialMemory::default(),
+        ring,
+        policies,
+        kek,
         clock,
         entropy,
-    });
+    };
+    let broker = Arc::new(broker(config, core)?);
     let rereads = Arc::new(Rereads::new(REREAD_ROOM));
     let public = Arc::new(Public {
         broker: Arc::clone(&broker),
@@ -166,6 +144,59 @@ pub async fn wire(
         rereads,
         sequencer,
         fatal,
+    })
+}
+
+/// What the verbs rest on.
+struct Core {
+    store: Arc<dyn Store>,
+    ring: Arc<ArcSwap<Keyring>>,
+    policies: Arc<ArcSwap<PolicySet>>,
+    kek: KeyEncryptionKey,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
+    let Core {
+        store,
+        ring,
+        policies,
+        kek,
+        clock,
+        entropy,
+    } = core;
+    let settings = &config.broker;
+    let outbound = outbound(config, Arc::clone(&clock));
+    let own: Audience = parsed(&settings.issuer)?;
+    let issuer = settings.issuer.as_str().to_owned();
+    let mut online = settings.online.clone();
+    online.insert(own.clone());
+    Ok(Broker {
+        realm: Realm::DEFAULT,
+        issuer: Url::parse(&issuer).map_err(|_| StartError::Address(issuer.clone()))?,
+        profiles: Profiles::new(settings.profiles.clone(), &own),
+        own_audience: own,
+        online,
+        staleness: settings.limits.staleness,
+        attestors: attestors(config, &outbound, &clock)?,
+        observer: Observer {
+            cache: FactCache::new(FACT_CAPACITY, Arc::clone(&clock)),
+            sources: sources(&config.sources, &outbound)?,
+            clock: Arc::clone(&clock),
+        },
+        policies,
+        minter: Minter {
+            keys: ring,
+            issuer,
+            realm: Realm::DEFAULT,
+        },
+        key_encryption: kek,
+        store,
+        tokens: SeenTokens::new(TOKEN_CAPACITY),
+        denials: DenialMemory::default(),
+        clock,
+        entropy,
     })
 }
 

@@ -34,9 +34,11 @@ pub fn dev_text(dev: &Dev) -> String {
         "# For one developer on one machine.\n\
          trust_domain = \"dev.example\"\n\
          issuer = {}\n\n[listen]\naddress = {}\n",
-        quoted(&format!("http://{}", dev.address)),
+        quoted(&format!("https://localhost:{}", dev.address.port())),
         quoted(&dev.address.to_string()),
     );
+    push(&mut text, "certificate", &below(&dev.data, "tls.pem"));
+    push(&mut text, "key", &below(&dev.data, "tls.key"));
     if let Some(metrics) = dev.metrics {
         push(&mut text, "metrics", &quoted(&metrics.to_string()));
     }

@@ -200,7 +200,7 @@ fn supersedes(new: &Fact, old: &Fact) -> bool {
 }
 
 /// Longer than any evidence is taken: see the `max_age` of issuers.
-const HINT_MEMORY: Duration = Duration::from_secs(1_800);
+const HINT_MEMORY: Duration = Duration::from_mins(30);
 
 #[cfg(test)]
 mod tests {

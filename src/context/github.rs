@@ -231,7 +231,7 @@ fn plain_rule(rule: &Value) -> Value {
     let mut reviewers: Vec<String> = reviewers
         .into_iter()
         .flatten()
-        .map(|r| format!("{}:{}", r["type"], r["reviewer"]["id"]))
+        .map(|r| json!([r.get("type"), r.pointer("/reviewer/id")]).to_string())
         .collect();
     reviewers.sort_unstable();
     json!({

@@ -36,7 +36,7 @@ impl Guest {
         let world = World::start(options).await.unwrap();
         let base = world.base_url().to_owned();
         let guest = Self {
-            http: http_client().unwrap(),
+            http: http_client("guest").unwrap(),
             base,
             world,
         };

@@ -10,8 +10,9 @@ use super::{lineage, task};
 use crate::domain::context::{RecordKey, RecordKind};
 use crate::domain::ids::Realm;
 use crate::domain::lineage::Lineage;
+use crate::domain::standing::Tied;
+use crate::store::Down;
 use crate::store::row_mac::RowMac;
-use crate::store::{Down, Tied};
 
 #[derive(Serialize)]
 struct Row<'a>(u16, &'a str, &'a str, &'a str, String);

@@ -133,7 +133,7 @@ async fn next_realm(gate: &Gate, after: Option<Realm>) -> Result<Option<Realm>, 
 
 /// How long a row outlives its time: longer than any clock may be off, and than anybody would still
 /// ask what became of it.
-const GRACE: Duration = Duration::from_secs(60 * 60);
+const GRACE: Duration = Duration::from_hours(1);
 
 /// How many rows one transaction deletes: few enough that a revocation does not notice the wait.
 const CHUNK: u64 = 512;

@@ -30,7 +30,7 @@ impl Broker {
 
     /// A token for a job, deviating from the honest one as `mint` says.
     pub fn mint(&self, job: &StartedJob, audience: &str, mint: Mint) -> String {
-        keep_time(self.site(), &self.clock);
+        keep_time(self.site(), self.clock.as_ref());
         let mint = Mint {
             job_id: Some(job.job_id),
             audience: Some(audience.to_owned()),

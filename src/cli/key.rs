@@ -1,0 +1,87 @@
+//! `writ key`: rotation of the broker's own keys. Private bytes never leave the broker.
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use serde_json::json;
+use writ_keys::Purpose;
+
+use super::CliError;
+use super::client::{Admin, Call, segment};
+use super::out::{Out, rows_or};
+use super::table::Table;
+use crate::surface::http::admin::keys::{KeyList, KeyView};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// List every key
+    #[command(after_help = "Example:\n  writ key list")]
+    List,
+    /// Make a key that verifiers can learn before it signs
+    #[command(after_help = PREPARE)]
+    Prepare(PrepareArgs),
+    /// Let a prepared key sign and seal; the one before it retires
+    #[command(after_help = "Example:\n  writ key activate k7d2…")]
+    Activate(Which),
+    /// Stop a key from signing; what it signed still verifies, what it sealed still opens
+    #[command(after_help = "Example:\n  writ key retire k7d2…")]
+    Retire(Which),
+    /// Make a key good for nothing at once: it is compromised. Every credential it signed is dead
+    #[command(after_help = "Example:\n  writ key withdraw k7d2…")]
+    Withdraw(Which),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PrepareArgs {
+    /// What it is for
+    #[arg(value_parser = PossibleValuesParser::new(Purpose::ALL.map(Purpose::as_str)))]
+    purpose: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Which {
+    /// The key's id
+    id: String,
+}
+
+pub(super) async fn run(command: KeyCommand, admin: &Admin, out: &mut Out) -> Result<(), CliError> {
+    match command {
+        KeyCommand::List => {
+            let answer = admin.ask(Call::get("/api/v1/keys")).await?;
+            out.answer(&answer, |list: KeyList| rows(&list.keys))
+        }
+        KeyCommand::Prepare(args) => {
+            let body = json!({ "purpose": args.purpose });
+            let answer = admin.ask(Call::post("/api/v1/keys", &body)).await?;
+            out.answer(&answer, |key: KeyView| rows(&[key]))
+        }
+        KeyCommand::Activate(which) => step(&which, "activate", admin, out).await,
+        KeyCommand::Retire(which) => step(&which, "retire", admin, out).await,
+        KeyCommand::Withdraw(which) => step(&which, "withdraw", admin, out).await,
+    }
+}
+
+async fn step(which: &Which, step: &str, admin: &Admin, out: &mut Out) -> Result<(), CliError> {
+    let path = format!("/api/v1/keys/{}/{step}", segment(&which.id));
+    let answer = admin.ask(Call::post(path, &json!({}))).await?;
+    out.answer(&answer, |key: KeyView| rows(&[key]))
+}
+
+fn rows(keys: &[KeyView]) -> Vec<String> {
+    let mut table = Table::new(["ID", "PURPOSE", "STATE", "CREATED", "CHANGED"]);
+    for key in keys {
+        table.push([
+            key.id.clone(),
+            key.purpose.clone(),
+            key.state.clone(),
+            key.created_at.to_the_second(),
+            key.changed_at.to_the_second(),
+        ]);
+    }
+    rows_or(&table, "there are no keys")
+}
+
+const PREPARE: &str = "\
+Example, a rotation of the signing key:
+  writ key prepare access_token
+  # wait until every verifier has fetched the key set again: its max-age and the staleness bound
+  writ key activate k7d2…";

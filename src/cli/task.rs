@@ -1,0 +1,357 @@
+//! `writ task`: what is at work, and ending it.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::CliError;
+use super::client::{Admin, Call, segment};
+use super::out::{Out, rows_or};
+use super::table::Table;
+use super::text::plain;
+use crate::domain::grant::Audience;
+use crate::surface::http::admin::credential_view::{CredentialView, GoodFor, RecallView};
+use crate::surface::http::admin::decode;
+use crate::surface::http::admin::task_view::{
+    EndView, Ended, LineageView, Outcome, TaskDetail, TaskPage, TaskStanding, TaskView,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TaskCommand {
+    /// List tasks, newest first
+    #[command(after_help = "Example:\n  writ task list --limit 20")]
+    List(ListArgs),
+    /// Show a task: who is at work in it, what is out under it, what happened last
+    #[command(after_help = "Example:\n  writ task show github/812345/99001/1")]
+    Show(Which),
+    /// Close a task: its work is done. Nothing more is issued, and what is out is dead
+    #[command(after_help = "Example:\n  writ task close helpdesk/case/4711 --reason resolved")]
+    Close(EndArgs),
+    /// Revoke a task and everything under it. A name that was never opened is barred for 72 hours
+    #[command(
+        after_help = "Example:\n  writ task revoke github/812345/99001/1 --reason 'runner was compromised'"
+    )]
+    Revoke(EndArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// How many, at most 200
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
+    limit: u32,
+    /// Go on below this task
+    #[arg(long, value_name = "ID")]
+    before: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Which {
+    /// Its id (task_…) or its name (github/812345/99001/1)
+    #[arg(value_parser = task)]
+    task: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EndArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Why; kept in the audit log
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+pub(super) async fn run(
+    command: TaskCommand,
+    admin: &Admin,
+    out: &mut Out,
+) -> Result<(), CliError> {
+    match command {
+        TaskCommand::List(args) => list(&args, admin, out).await,
+        TaskCommand::Show(which) => {
+            let answer = admin.ask(Call::get(path(&which, ""))).await?;
+            out.answer(&answer, |detail: TaskDetail| shown(&detail))
+        }
+        TaskCommand::Close(args) => end(&args, "/close", admin, out).await,
+        TaskCommand::Revoke(args) => end(&args, "/revoke", admin, out).await,
+    }
+}
+
+async fn list(args: &ListArgs, admin: &Admin, out: &mut Out) -> Result<(), CliError> {
+    let mut path = format!("/api/v1/tasks?limit={}", args.limit);
+    if let Some(before) = &args.before {
+        path.push_str("&before=");
+        path.push_str(&segment(before));
+    }
+    let answer = admin.ask(Call::get(path)).await?;
+    out.answer(&answer, listed)
+}
+
+async fn end(args: &EndArgs, step: &str, admin: &Admin, out: &mut Out) -> Result<(), CliError> {
+    let body = match &args.reason {
+        Some(reason) => json!({ "reason": reason }),
+        None => json!({}),
+    };
+    let answer = admin
+        .ask(Call::post(path(&args.which, step), &body))
+        .await?;
+    let name = args.which.task.clone();
+    out.answer(&answer, |ended: Ended| told(&ended, &name))
+}
+
+fn path(which: &Which, step: &str) -> String {
+    format!("/api/v1/tasks/{}{step}", segment(&which.task))
+}
+
+/// Refuses at once what the broker could not find.
+fn task(text: &str) -> Result<String, decode::BadTaskRef> {
+    decode::task_ref(text).map(|_| text.to_owned())
+}
+
+fn listed(page: TaskPage) -> Vec<String> {
+    let mut table = Table::new([
+        "NAME", "STATE", "WHY", "PROFILE", "OPENED", "DEADLINE", "ID",
+    ]);
+    for task in page.tasks {
+        table.push([
+            task.name.to_string(),
+            standing(task.state).to_owned(),
+            task.ended.as_ref().map_or_else(String::new, why),
+            task.profile.to_string(),
+            task.opened_at.to_the_second(),
+            task.deadline.to_the_second(),
+            task.id.to_string(),
+        ]);
+    }
+    let mut lines = rows_or(&table, "there are no tasks");
+    lines.extend(
+        page.next
+            .map(|next| format!("more: writ task list --before {next}")),
+    );
+    lines
+}
+
+fn shown(detail: &TaskDetail) -> Vec<String> {
+    let mut lines = heading(&detail.task);
+    for lineage in &detail.lineages {
+        lines.push(String::new());
+        lines.extend(lineage_lines(lineage));
+    }
+    lines.push(String::new());
+    lines.extend(credentials(&detail.credentials, "ONCE REVOKED"));
+    lines.push(String::new());
+    lines.extend(history(detail));
+    lines
+}
+
+fn heading(task: &TaskView) -> Vec<String> {
+    let mut lines = vec![
+        format!("task      {} ({})", task.name, task.id),
+        format!("profile   {}", task.profile),
+        format!("state     {}", standing(task.state)),
+        format!("opened    {}", task.opened_at),
+        format!("deadline  {}", task.deadline),
+    ];
+    if let Some(end) = &task.ended {
+        lines.push(ended_line("ended     ", end));
+    }
+    lines
+}
+
+fn lineage_lines(lineage: &LineageView) -> Vec<String> {
+    let mut lines = vec![
+        format!("lineage   {} ({})", lineage.instance, lineage.id),
+        format!("identity  {}", lineage.identity),
+    ];
+    if let Some(end) = &lineage.ended {
+        lines.push(ended_line("ended     ", end));
+    }
+    for binding in &lineage.bindings {
+        lines.push(format!("bound to  {}", plain(&binding.record)));
+        let pins = binding.pins.iter();
+        lines.extend(pins.map(|(k, v)| format!("          {} = {}", plain(k), plain(v))));
+    }
+    lines
+}
+
+fn credentials(all: &[CredentialView], state: &'static str) -> Vec<String> {
+    let mut table = Table::new(["CREDENTIAL", "KIND", "FOR", state, "EXPIRES"]);
+    for one in all {
+        let (kind, purpose) = good_for(&one.good_for);
+        table.push([
+            one.id.to_string(),
+            kind.to_owned(),
+            purpose,
+            recall(&one.recall),
+            one.expires_at.to_the_second(),
+        ]);
+    }
+    rows_or(&table, "no credential is out")
+}
+
+fn history(detail: &TaskDetail) -> Vec<String> {
+    let mut table = Table::new(["AT", "EVENT", "CODE", "FIELD", "BY", "ABOUT"]);
+    for entry in &detail.entries {
+        let about = [&entry.denial_id, &entry.about, &entry.reason];
+        let about: Vec<_> = about.into_iter().flatten().map(String::as_str).collect();
+        table.push([
+            entry.at.to_the_second(),
+            entry.event.clone(),
+            entry.code.map_or_else(String::new, |code| code.to_string()),
+            entry.field.clone().unwrap_or_default(),
+            entry.by.clone().unwrap_or_default(),
+            about.join(" "),
+        ]);
+    }
+    rows_or(&table, "nothing is recorded about it")
+}
+
+fn told(ended: &Ended, asked: &str) -> Vec<String> {
+    let first = match (ended.outcome, &ended.task) {
+        (Outcome::Barred, _) | (Outcome::Ended | Outcome::AlreadyOver, None) => {
+            format!("{asked} was never opened; it is barred now and cannot be")
+        }
+        (Outcome::Ended, Some(task)) => format!("ended {} ({})", task.name, task.id),
+        (Outcome::AlreadyOver, Some(task)) => {
+            format!(
+                "{} ({}) had ended before; nothing was changed",
+                task.name, task.id
+            )
+        }
+    };
+    let mut lines = vec![first];
+    if ended.outcome != Outcome::Barred {
+        lines.extend(credentials(&ended.credentials, "STATE"));
+    }
+    let is_exposed = |one: &&CredentialView| one.recall == RecallView::Exposed;
+    let exposed = ended.credentials.iter().filter(is_exposed).count();
+    if exposed > 0 {
+        lines.push(format!(
+            "{exposed} of them were secrets that have been read: only rotating them helps"
+        ));
+    }
+    lines
+}
+
+fn good_for(what: &GoodFor) -> (&'static str, String) {
+    match what {
+        GoodFor::AccessToken { audiences, .. } => {
+            let names: Vec<_> = audiences.iter().map(Audience::as_str).collect();
+            ("access token", names.join(" "))
+        }
+        GoodFor::SecretLease { path, version } => ("secret", format!("{path} v{version}")),
+    }
+}
+
+fn recall(recall: &RecallView) -> String {
+    match recall {
+        RecallView::Dead => "dead at once".to_owned(),
+        RecallView::UnusableBy { unusable_by } => {
+            format!("usable offline until {}", unusable_by.to_the_second())
+        }
+        RecallView::Exposed => "exposed: rotate it".to_owned(),
+    }
+}
+
+const fn standing(state: TaskStanding) -> &'static str {
+    match state {
+        TaskStanding::Open => "open",
+        TaskStanding::Expired => "expired",
+        TaskStanding::Over => "over",
+    }
+}
+
+fn why(end: &EndView) -> String {
+    match &end.field {
+        Some(field) => format!("{} ({field})", end.code),
+        None => end.code.to_string(),
+    }
+}
+
+fn ended_line(label: &str, end: &EndView) -> String {
+    let mut line = format!("{label}{} at {}", why(end), end.at);
+    for (word, text) in [(" by ", &end.by), (": ", &end.reason)] {
+        if let Some(text) = text {
+            line.push_str(word);
+            line.push_str(text);
+        }
+    }
+    plain(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENDED: &str = r#"{"outcome":"ended","task":{"id":"task_018f2b3c4d5e7f60a1b2c3d4e5f60718",
+        "name":"github/812345/99001/1","profile":"deploy","state":"over",
+        "opened_at":"2026-03-01T10:00:00.5Z","deadline":"2026-03-01T11:00:00Z",
+        "ended":{"code":"task_revoked","at":"2026-03-01T10:05:00Z","by":"uid:0 (root)"}},
+        "credentials":[CREDENTIALS]}"#;
+
+    fn credential(tail: &str) -> String {
+        format!(
+            r#"{{"id":"cred_018f2b3c4d5e7f60a1b2c3d4e5f60718",
+            "lineage":"lin_018f2b3c4d5e7f60a1b2c3d4e5f60718",
+            "session":"ses_018f2b3c4d5e7f60a1b2c3d4e5f60718","grant":"deploy",
+            "issued_at":"2026-03-01T10:00:00Z","expires_at":"2026-03-01T10:10:00Z",{tail}}}"#
+        )
+    }
+
+    fn read(credentials: &[String]) -> Ended {
+        serde_json::from_str(&ENDED.replace("CREDENTIALS", &credentials.join(","))).unwrap()
+    }
+
+    #[test]
+    fn a_revocation_says_of_each_credential_what_it_is_now() {
+        let token = r#""kind":"access_token","audiences":["https://a.example"],"scopes":[]"#;
+        let ended = read(&[
+            credential(&format!(r#"{token},"state":"dead""#)),
+            credential(&format!(
+                r#"{token},"state":"unusable_by","unusable_by":"2026-03-01T10:10:00Z""#
+            )),
+            credential(r#""kind":"secret_lease","path":"ci/key","version":3,"state":"exposed""#),
+        ]);
+        let text = told(&ended, "github/812345/99001/1").join("\n");
+        assert!(
+            text.starts_with("ended github/812345/99001/1 (task_"),
+            "{text}"
+        );
+        for wanted in [
+            "dead at once",
+            "usable offline until 2026-03-01T10:10:00Z",
+            "ci/key v3",
+            "exposed: rotate it",
+            "1 of them were secrets",
+        ] {
+            assert!(text.contains(wanted), "{wanted} is missing in {text}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_never_opened_is_told_as_barred() {
+        let ended = Ended {
+            outcome: Outcome::Barred,
+            task: None,
+            credentials: Vec::new(),
+        };
+        let text = told(&ended, "github/1/2/3");
+        assert_eq!(
+            text,
+            ["github/1/2/3 was never opened; it is barred now and cannot be"]
+        );
+    }
+
+    #[test]
+    fn a_text_that_names_no_task_is_refused_before_anything_is_asked() {
+        assert!(task("github").is_err());
+        assert_eq!(task("github/1").unwrap(), "github/1");
+    }
+
+    #[test]
+    fn no_tasks_is_a_sentence() {
+        let page = TaskPage {
+            tasks: Vec::new(),
+            next: None,
+        };
+        assert_eq!(listed(page), ["there are no tasks"]);
+    }
+}

@@ -1,0 +1,206 @@
+//! From the bytes of an operator's request to values.
+
+use axum::extract::Query;
+use bytes::Bytes;
+use http::Uri;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::gate::Operator;
+use crate::broker::revoke::{Order, TaskRef};
+use crate::domain::ids::BadId;
+use crate::domain::name::BadName;
+use crate::error::{Code, Error};
+
+/// Which part of a list.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The last item that was seen.
+    pub from: Option<T>,
+    pub limit: u32,
+}
+
+/// The text names no task.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadTaskRef {
+    #[error("{0}; a name has slashes, as in github/812345/99001/1")]
+    Id(#[from] BadId),
+    #[error("{0}")]
+    Name(#[from] BadName),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPage {
+    #[serde(alias = "before", alias = "after")]
+    from: Option<String>,
+    limit: Option<u32>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawOrder {
+    reason: Option<String>,
+}
+
+/// A task by its id or by its external name. A name has a slash and an id has none, so that neither
+/// can be taken for the other.
+pub fn task_ref(text: &str) -> Result<TaskRef, BadTaskRef> {
+    if text.contains('/') {
+        return Ok(TaskRef::Name(text.parse()?));
+    }
+    Ok(TaskRef::Id(text.parse()?))
+}
+
+/// Reads `?before=` or `?after=` and `?limit=`.
+pub(super) fn page<T>(uri: &Uri) -> Result<Page<T>, Error>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let Query(raw) =
+        Query::<RawPage>::try_from_uri(uri).map_err(|e| malformed(e.body_text(), "query"))?;
+    let limit = raw.limit.unwrap_or(USUAL_PAGE);
+    if !(1..=LARGEST_PAGE).contains(&limit) {
+        let what = format!("a page has 1 to {LARGEST_PAGE} items");
+        return Err(malformed(what, "limit"));
+    }
+    let from = raw.from.map(|text| parse(&text, "query")).transpose()?;
+    Ok(Page { from, limit })
+}
+
+/// Parses one text of a request.
+pub(super) fn parse<T>(text: &str, field: &str) -> Result<T, Error>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    text.parse()
+        .map_err(|e: T::Err| malformed(e.to_string(), field))
+}
+
+/// Reads a JSON body, whatever its content type says.
+pub(super) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|e| malformed(format!("the body: {e}"), "body"))
+}
+
+/// Who orders, and the reason in the body, if there is one.
+pub(super) fn order(operator: &Operator, body: &Bytes) -> Result<Order, Error> {
+    let raw: RawOrder = if body.is_empty() {
+        RawOrder::default()
+    } else {
+        json(body)?
+    };
+    if let Some(reason) = &raw.reason
+        && (reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control))
+    {
+        let what =
+            format!("a reason has at most {LONGEST_REASON} characters and no control characters");
+        return Err(malformed(what, "reason"));
+    }
+    Ok(Order {
+        by: operator.as_str().to_owned(),
+        reason: raw.reason,
+    })
+}
+
+/// Who orders, where no reason is asked for.
+pub(super) fn plain_order(operator: &Operator) -> Order {
+    Order {
+        by: operator.as_str().to_owned(),
+        reason: None,
+    }
+}
+
+pub(super) fn malformed(what: String, field: &str) -> Error {
+    Error::new(Code::RequestMalformed, what).with_field(field)
+}
+
+const USUAL_PAGE: u32 = 50;
+const LARGEST_PAGE: u32 = 200;
+/// It is kept in the audit log for good.
+const LONGEST_REASON: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::domain::ids::TaskId;
+    use crate::surface::http::admin::gate::Operators;
+    use crate::surface::http::peer::Peer;
+    use crate::surface::socket::Caller;
+
+    const ID: &str = "task_018f2b3c4d5e7f60a1b2c3d4e5f60718";
+
+    fn operator() -> Operator {
+        let root = Caller {
+            uid: 0,
+            gid: 0,
+            pid: None,
+        };
+        let operators = Operators::new(0, &BTreeSet::new(), "");
+        operators.at(&Peer::Unix(root)).unwrap()
+    }
+
+    #[test]
+    fn a_task_is_named_by_its_id_or_its_name_and_nothing_else() {
+        assert!(matches!(task_ref(ID), Ok(TaskRef::Id(_))));
+        let name = task_ref("github/812345/99001/1");
+        assert!(matches!(name, Ok(TaskRef::Name(_))));
+        // A source may be called like the prefix of an id.
+        assert!(matches!(task_ref("task_x/1"), Ok(TaskRef::Name(_))));
+        for bad in [
+            "",
+            "github",
+            "task_1",
+            "cred_018f",
+            "/1",
+            "github/..",
+            "*",
+            "github/*",
+        ] {
+            assert!(task_ref(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn a_page_is_bounded_and_its_keys_are_known() {
+        let read = |query: &str| page::<TaskId>(&format!("/x?{query}").parse().unwrap());
+        assert_eq!(read("").unwrap().limit, USUAL_PAGE);
+        let given = read(&format!("before={ID}&limit=200")).unwrap();
+        assert_eq!((given.from, given.limit), (Some(ID.parse().unwrap()), 200));
+        for bad in [
+            "limit=0",
+            "limit=201",
+            "limit=-1",
+            "limit=x",
+            "before=1",
+            "all=1",
+        ] {
+            let refused = read(bad).unwrap_err();
+            assert_eq!(refused.code(), Code::RequestMalformed, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_bounded_and_cannot_start_a_log_line() {
+        let long = format!(r#"{{"reason":"{}"}}"#, "x".repeat(513));
+        for bad in [
+            long.as_str(),
+            r#"{"reason":"a\nb"}"#,
+            r#"{"resaon":"a"}"#,
+            "[]",
+            "{",
+        ] {
+            let refused = order(&operator(), &Bytes::from(bad.to_owned())).unwrap_err();
+            assert_eq!(refused.code(), Code::RequestMalformed, "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_body_is_an_order_without_a_reason() {
+        let given = order(&operator(), &Bytes::new()).unwrap();
+        assert_eq!((given.by.as_str(), given.reason), ("uid:0", None));
+        let given = order(&operator(), &Bytes::from_static(br#"{"reason":"leaked"}"#)).unwrap();
+        assert_eq!(given.reason.as_deref(), Some("leaked"));
+    }
+}

@@ -1,0 +1,175 @@
+//! A refusal with everything that an operator may know of it: what was asked, what decided, what was
+//! known and how old it was, what ended with it, and what to do.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::advice::advice;
+use super::when::When;
+use crate::domain::identity::Identity;
+use crate::domain::key::Digest;
+use crate::domain::position::DenialId;
+use crate::domain::profile::Via;
+use crate::domain::time::Timestamp;
+use crate::error::Code;
+use crate::ledger::change::Write;
+use crate::ledger::entry::{Event, FactMark, Leaf, Refused, Subject};
+use crate::store::StoredEntry;
+
+/// The whole trace of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    pub id: String,
+    pub at: When,
+    pub verdict: Verdict,
+    /// What was asked for: `issue`, `renew`, `read`.
+    pub verb: String,
+    pub code: Code,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub required: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub observed: Option<String>,
+    /// What the caller was told.
+    pub detail: String,
+    /// What it was not told.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub internal: Option<String>,
+    pub subject: Subject,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub identity: Option<Identity>,
+    /// SHA-256 of the evidence, to find the same evidence again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub evidence: Option<Digest>,
+    pub policies: Vec<String>,
+    pub facts: Vec<FactView>,
+    /// What ended in the same transaction.
+    pub ended: Vec<EndedView>,
+    pub advice: String,
+}
+
+/// Whether something was known to be false, or not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Denied,
+    Undetermined,
+}
+
+/// A fact that the decision rested on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FactView {
+    pub record: String,
+    pub via: Via,
+    pub observed_at: When,
+    /// How old it was when it was decided on, in milliseconds.
+    pub age_ms: u64,
+    /// Whether the source has such a record.
+    pub present: bool,
+    pub fields: BTreeMap<String, String>,
+}
+
+/// Something that ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedView {
+    pub what: EndedKind,
+    pub id: String,
+}
+
+/// What it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedKind {
+    Task,
+    Lineage,
+    Session,
+}
+
+impl Explanation {
+    /// `None` when the entry is no refusal.
+    pub(super) fn of(entry: &StoredEntry, leaf: &Leaf) -> Option<Self> {
+        let (verdict, refused) = refusal(&leaf.event)?;
+        Some(Self {
+            id: DenialId(entry.position).to_string(),
+            at: leaf.at.into(),
+            verdict,
+            verb: refused.verb.clone(),
+            code: refused.code,
+            field: refused.field.clone(),
+            required: refused.required.clone(),
+            observed: refused.observed.clone(),
+            detail: refused.public.clone(),
+            internal: refused.internal.clone(),
+            subject: leaf.subject.clone(),
+            identity: refused.identity.clone(),
+            evidence: refused.evidence,
+            policies: refused.policies.clone(),
+            facts: refused
+                .facts
+                .iter()
+                .map(|fact| FactView::of(fact, leaf.at))
+                .collect(),
+            ended: leaf.writes.iter().filter_map(ended).collect(),
+            advice: advice(refused.code).to_owned(),
+        })
+    }
+}
+
+fn refusal(event: &Event) -> Option<(Verdict, &Refused)> {
+    match event {
+        Event::Denied(refused) => Some((Verdict::Denied, refused)),
+        Event::Undetermined(refused) => Some((Verdict::Undetermined, refused)),
+        Event::Issued(_)
+        | Event::Renewed(_)
+        | Event::SecretRead(_)
+        | Event::TaskClosed { .. }
+        | Event::TaskRevoked { .. }
+        | Event::SessionRevoked { .. }
+        | Event::CredentialRevoked { .. }
+        | Event::BarSet { .. }
+        | Event::ContextEnded { .. }
+        | Event::SecretStored { .. }
+        | Event::SecretDeleted { .. }
+        | Event::KeyMoved { .. } => None,
+    }
+}
+
+impl FactView {
+    fn of(fact: &FactMark, decided: Timestamp) -> Self {
+        let age = decided.since(fact.observed_at).as_millis();
+        Self {
+            record: fact.record.to_string(),
+            via: fact.via,
+            observed_at: fact.observed_at.into(),
+            age_ms: u64::try_from(age).unwrap_or(u64::MAX),
+            present: fact.present,
+            fields: fact.fields.clone(),
+        }
+    }
+}
+
+fn ended(write: &Write) -> Option<EndedView> {
+    let (what, id) = match write {
+        Write::Task(task) if !task.is_open() => (EndedKind::Task, task.id.to_string()),
+        Write::Lineage(lineage) if !lineage.is_live() => {
+            (EndedKind::Lineage, lineage.id.to_string())
+        }
+        Write::Session(session) if !session.is_live() => {
+            (EndedKind::Session, session.id.to_string())
+        }
+        Write::Task(_)
+        | Write::Lineage(_)
+        | Write::Session(_)
+        | Write::Credential(_)
+        | Write::Once(_)
+        | Write::Spend { .. }
+        | Write::Bar(_)
+        | Write::Source(_)
+        | Write::Secret(_)
+        | Write::SecretDeleted { .. }
+        | Write::Key(_) => return None,
+    };
+    Some(EndedView { what, id })
+}

@@ -1,0 +1,111 @@
+//! Entries of the log, as a task's history shows them.
+
+use serde::{Deserialize, Serialize};
+
+use super::when::When;
+use crate::domain::position::DenialId;
+use crate::error::Code;
+use crate::ledger::entry::{Event, Leaf};
+use crate::store::StoredEntry;
+
+/// One line of a history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryView {
+    pub at: When,
+    /// The writer that made it, and its number there.
+    pub writer: u32,
+    pub n: u64,
+    pub event: String,
+    /// Why, where something was refused or ended.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub code: Option<Code>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub field: Option<String>,
+    /// Where `explain` knows more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub denial_id: Option<String>,
+    /// Who ordered it, where somebody did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// What exactly, in a word: a path, a key, a record's value.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub about: Option<String>,
+}
+
+impl From<&(StoredEntry, Leaf)> for EntryView {
+    fn from((entry, leaf): &(StoredEntry, Leaf)) -> Self {
+        let view = Self {
+            at: entry.at.into(),
+            writer: entry.position.writer.0,
+            n: entry.position.n,
+            event: leaf.event.name().to_owned(),
+            code: None,
+            field: None,
+            denial_id: None,
+            by: None,
+            reason: None,
+            about: None,
+        };
+        view.told(&leaf.event, DenialId(entry.position))
+    }
+}
+
+impl EntryView {
+    fn told(self, event: &Event, id: DenialId) -> Self {
+        match event {
+            Event::Issued(_) | Event::Renewed(_) | Event::SecretRead(_) => self,
+            Event::Denied(refused) | Event::Undetermined(refused) => Self {
+                code: Some(refused.code),
+                field: refused.field.clone(),
+                denial_id: Some(id.to_string()),
+                about: Some(refused.verb.clone()),
+                ..self
+            },
+            Event::TaskClosed { by, reason } | Event::TaskRevoked { by, reason } => {
+                self.ordered(by, reason.as_ref())
+            }
+            Event::BarSet { key, by, reason } => {
+                self.ordered(by, reason.as_ref())
+                    .about(format!("{} {}", key.kind(), key.value()))
+            }
+            Event::SessionRevoked { by } => self.ordered(by, None),
+            Event::CredentialRevoked { credential, by } => {
+                self.ordered(by, None).about(credential.to_string())
+            }
+            Event::ContextEnded {
+                record,
+                field,
+                value,
+            } => Self {
+                code: Some(Code::ContextEnded),
+                field: Some(format!("{}.{field}", record.kind)),
+                ..self
+            }
+            .about(format!("{record} {field} = {value}")),
+            Event::SecretStored { path, version, by } => {
+                self.ordered(by, None).about(format!("{path} v{version}"))
+            }
+            Event::SecretDeleted { path, by } => self.ordered(by, None).about(path.to_string()),
+            Event::KeyMoved { id, state, by, .. } => {
+                self.ordered(by, None).about(format!("{id} {state}"))
+            }
+        }
+    }
+
+    fn ordered(self, by: &str, reason: Option<&String>) -> Self {
+        Self {
+            by: Some(by.to_owned()),
+            reason: reason.cloned(),
+            ..self
+        }
+    }
+
+    fn about(self, what: String) -> Self {
+        Self {
+            about: Some(what),
+            ..self
+        }
+    }
+}

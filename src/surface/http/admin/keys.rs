@@ -1,0 +1,109 @@
+//! `/api/v1/keys`: the broker's own keys and their lives. Private bytes are never in an answer.
+
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use bytes::Bytes;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use writ_keys::{KeyRow, KeyState, Purpose};
+
+use super::failed::Failed;
+use super::gate::Operator;
+use super::when::When;
+use super::{Answer, Shared, decode};
+use crate::domain::time::Timestamp;
+use crate::error::{Code, Error};
+
+/// Every key, withdrawn ones included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyList {
+    pub keys: Vec<KeyView>,
+}
+
+/// A key, without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyView {
+    pub id: String,
+    pub purpose: String,
+    pub state: String,
+    pub created_at: When,
+    /// When its state last changed.
+    pub changed_at: When,
+}
+
+/// What a new key is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    pub purpose: String,
+}
+
+pub(super) async fn list(State(state): Shared) -> Answer<KeyList> {
+    let rows = state.broker.keys().await?;
+    let keys = rows.iter().map(KeyView::from).collect();
+    Ok(Json(KeyList { keys }))
+}
+
+pub(super) async fn prepare(
+    State(state): Shared,
+    Extension(operator): Extension<Operator>,
+    body: Bytes,
+) -> Result<(StatusCode, Json<KeyView>), Failed> {
+    let wanted: NewKey = decode::json(&body)?;
+    let purpose: Purpose = decode::parse(&wanted.purpose, "purpose")?;
+    let order = decode::plain_order(&operator);
+    let row = state.broker.prepare_key(purpose, &order).await?;
+    Ok((StatusCode::CREATED, Json(KeyView::from(&row))))
+}
+
+pub(super) async fn step(
+    State(state): Shared,
+    Path((id, step)): Path<(String, String)>,
+    Extension(operator): Extension<Operator>,
+) -> Answer<KeyView> {
+    let next = state_after(&step)?;
+    let order = decode::plain_order(&operator);
+    let row = state.broker.move_key(&id, next, &order).await?;
+    Ok(Json(KeyView::from(&row)))
+}
+
+fn state_after(step: &str) -> Result<KeyState, Error> {
+    match step {
+        "activate" => Ok(KeyState::Active),
+        "retire" => Ok(KeyState::Retired),
+        "withdraw" => Ok(KeyState::Withdrawn),
+        _ => Err(Error::new(
+            Code::NotFound,
+            "a key can be told to activate, retire or withdraw",
+        )),
+    }
+}
+
+impl From<&KeyRow> for KeyView {
+    fn from(row: &KeyRow) -> Self {
+        Self {
+            id: row.id.to_string(),
+            purpose: row.purpose.to_string(),
+            state: row.state.to_string(),
+            created_at: Timestamp::from_micros(row.created_at).into(),
+            changed_at: Timestamp::from_micros(row.changed_at).into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_moves_only_by_a_known_word() {
+        assert_eq!(state_after("withdraw").unwrap(), KeyState::Withdrawn);
+        for bad in ["prepare", "Activate", "active", "delete", ""] {
+            assert_eq!(
+                state_after(bad).unwrap_err().code(),
+                Code::NotFound,
+                "{bad}"
+            );
+        }
+    }
+}

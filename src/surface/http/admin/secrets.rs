@@ -1,0 +1,147 @@
+//! `/api/v1/secrets`: put and delete; there is no route that gives a value back.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use http::{StatusCode, Uri};
+use http_body_util::BodyExt as _;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::failed::Failed;
+use super::gate::Operator;
+use super::when::When;
+use super::{Answer, Shared, decode};
+use crate::domain::grant::SecretPath;
+use crate::domain::secret::Secret;
+use crate::error::Error;
+use crate::store::SecretListing;
+
+/// A part of all secrets, by path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretPage {
+    pub secrets: Vec<SecretView>,
+    /// What to ask for as `after`, where there may be more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<SecretPath>,
+}
+
+/// A secret, without its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretView {
+    pub path: SecretPath,
+    /// The newest version.
+    pub version: u32,
+    pub at: When,
+}
+
+/// A version that was stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    pub path: SecretPath,
+    pub version: u32,
+}
+
+/// The largest value, in bytes.
+pub const LARGEST_SECRET: usize = 64 * 1024;
+
+pub(super) async fn list(State(state): Shared, uri: Uri) -> Answer<SecretPage> {
+    let page = decode::page(&uri)?;
+    let found = state.broker.secrets(page.from.as_ref(), page.limit).await?;
+    Ok(Json(SecretPage::of(&found, page.limit)))
+}
+
+/// The body is the value, byte for byte.
+pub(super) async fn store(
+    State(state): Shared,
+    Path(path): Path<String>,
+    Extension(operator): Extension<Operator>,
+    body: Body,
+) -> Answer<Stored> {
+    let path: SecretPath = decode::parse(&path, "path")?;
+    let value = value(body).await?;
+    let order = decode::plain_order(&operator);
+    let version = state.broker.put_secret(&path, &value, &order).await?;
+    Ok(Json(Stored { path, version }))
+}
+
+pub(super) async fn delete(
+    State(state): Shared,
+    Path(path): Path<String>,
+    Extension(operator): Extension<Operator>,
+) -> Result<StatusCode, Failed> {
+    let path: SecretPath = decode::parse(&path, "path")?;
+    let order = decode::plain_order(&operator);
+    state.broker.delete_secret(&path, &order).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Reads a value into memory that is wiped. It is allocated once: growing would leave copies behind.
+async fn value(mut body: Body) -> Result<Secret, Error> {
+    let mut value = Zeroizing::new(Vec::with_capacity(LARGEST_SECRET));
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| refused("the body was cut off".to_owned()))?;
+        let Ok(bytes) = frame.into_data() else {
+            continue;
+        };
+        if value.len() + bytes.len() > LARGEST_SECRET {
+            return Err(refused(format!(
+                "a secret has at most {LARGEST_SECRET} bytes"
+            )));
+        }
+        value.extend_from_slice(&bytes);
+    }
+    if value.is_empty() {
+        return Err(refused("a secret is not empty".to_owned()));
+    }
+    Ok(Secret::from(value))
+}
+
+fn refused(what: String) -> Error {
+    decode::malformed(what, "value")
+}
+
+impl SecretPage {
+    fn of(found: &[SecretListing], limit: u32) -> Self {
+        let full = u32::try_from(found.len()).is_ok_and(|have| have >= limit);
+        Self {
+            secrets: found.iter().map(SecretView::from).collect(),
+            next: found.last().filter(|_| full).map(|one| one.path.clone()),
+        }
+    }
+}
+
+impl From<&SecretListing> for SecretView {
+    fn from(one: &SecretListing) -> Self {
+        Self {
+            path: one.path.clone(),
+            version: one.version,
+            at: one.at.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+
+    #[tokio::test]
+    async fn a_value_is_kept_byte_for_byte() {
+        let bytes = b"canary-5d1f\r\n\x00\xff".to_vec();
+        let kept = value(Body::from(bytes.clone())).await.unwrap();
+        assert_eq!(kept.expose(), bytes);
+        let largest = value(Body::from(vec![7; LARGEST_SECRET])).await.unwrap();
+        assert_eq!(largest.expose().len(), LARGEST_SECRET);
+    }
+
+    #[tokio::test]
+    async fn an_empty_or_oversized_value_is_refused_and_not_repeated() {
+        let huge = "canary".repeat(LARGEST_SECRET);
+        for bad in [String::new(), huge] {
+            let error = value(Body::from(bad)).await.unwrap_err();
+            assert_eq!(error.code(), Code::RequestMalformed);
+            assert!(!format!("{error:?}").contains("canary"));
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Tasks as operators see them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::credential_view::CredentialView;
+use super::entry_view::EntryView;
+use super::when::When;
+use crate::broker::inspect::Inspection;
+use crate::broker::revoke::Reach;
+use crate::domain::grant::Grants;
+use crate::domain::identity::SpiffeId;
+use crate::domain::ids::{LineageId, TaskId};
+use crate::domain::lineage::{Binding, Lineage, LineageState};
+use crate::domain::name::{InstanceName, ProfileName, TaskName};
+use crate::domain::task::{End, Task, TaskState};
+use crate::domain::time::Timestamp;
+use crate::error::Code;
+
+/// A part of all tasks, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskPage {
+    pub tasks: Vec<TaskView>,
+    /// What to ask for as `before`, where there may be more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<TaskId>,
+}
+
+/// A task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskView {
+    pub id: TaskId,
+    pub name: TaskName,
+    pub profile: ProfileName,
+    pub state: TaskStanding,
+    pub opened_at: When,
+    pub deadline: When,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended: Option<EndView>,
+}
+
+/// Where a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskStanding {
+    Open,
+    /// Its deadline has passed.
+    Expired,
+    Over,
+}
+
+/// How and when something ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndView {
+    pub code: Code,
+    pub at: When,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+/// A task with what is at work in it, what is out under it, and what happened last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskDetail {
+    pub task: TaskView,
+    pub grants: Grants,
+    pub lineages: Vec<LineageView>,
+    /// Those that have not expired.
+    pub credentials: Vec<CredentialView>,
+    /// Newest first.
+    pub entries: Vec<EntryView>,
+}
+
+/// One instance at work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineageView {
+    pub id: LineageId,
+    pub instance: InstanceName,
+    pub identity: SpiffeId,
+    /// The claims that may never differ under it.
+    pub claims: BTreeMap<String, String>,
+    pub opened_at: When,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended: Option<EndView>,
+    pub bindings: Vec<BindingView>,
+}
+
+/// A tie to one record, and what must stay as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BindingView {
+    pub record: String,
+    pub pins: BTreeMap<String, String>,
+}
+
+/// What a revocation or a closing did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    pub outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub task: Option<TaskView>,
+    pub credentials: Vec<CredentialView>,
+}
+
+/// Which of the three it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Ended,
+    /// It had ended before; nothing was changed.
+    AlreadyOver,
+    /// It was never opened, and cannot be from now on.
+    Barred,
+}
+
+impl TaskPage {
+    pub(super) fn of(tasks: &[Task], limit: u32, now: Timestamp) -> Self {
+        let full = u32::try_from(tasks.len()).is_ok_and(|have| have >= limit);
+        Self {
+            tasks: tasks.iter().map(|task| TaskView::of(task, now)).collect(),
+            next: tasks.last().filter(|_| full).map(|task| task.id),
+        }
+    }
+}
+
+impl TaskView {
+    fn of(task: &Task, now: Timestamp) -> Self {
+        let (state, ended) = match &task.state {
+            TaskState::Open if now < task.deadline => (TaskStanding::Open, None),
+            TaskState::Open => (TaskStanding::Expired, None),
+            TaskState::Over(end) => (TaskStanding::Over, Some(EndView::from(end))),
+        };
+        Self {
+            id: task.id,
+            name: task.name.clone(),
+            profile: task.profile.clone(),
+            state,
+            opened_at: task.opened_at.into(),
+            deadline: task.deadline.into(),
+            ended,
+        }
+    }
+}
+
+impl TaskDetail {
+    pub(super) fn of(found: &Inspection, now: Timestamp) -> Self {
+        Self {
+            task: TaskView::of(&found.task, now),
+            grants: found.task.grants.clone(),
+            lineages: found.lineages.iter().map(LineageView::from).collect(),
+            credentials: found.credentials.iter().map(CredentialView::from).collect(),
+            entries: found.entries.iter().map(EntryView::from).collect(),
+        }
+    }
+}
+
+impl Ended {
+    pub(super) fn of(reach: &Reach, now: Timestamp) -> Self {
+        Self {
+            outcome: match (&reach.task, reach.already) {
+                (Some(_), false) => Outcome::Ended,
+                (Some(_), true) => Outcome::AlreadyOver,
+                (None, true | false) => Outcome::Barred,
+            },
+            task: reach.task.as_ref().map(|task| TaskView::of(task, now)),
+            credentials: reach.credentials.iter().map(CredentialView::from).collect(),
+        }
+    }
+}
+
+impl From<&End> for EndView {
+    fn from(end: &End) -> Self {
+        Self {
+            code: end.code,
+            at: end.at.into(),
+            field: end.field.clone(),
+            by: end.by.clone(),
+            reason: end.reason.clone(),
+        }
+    }
+}
+
+impl From<&Lineage> for LineageView {
+    fn from(lineage: &Lineage) -> Self {
+        Self {
+            id: lineage.id,
+            instance: lineage.instance.clone(),
+            identity: lineage.identity.id().clone(),
+            claims: lineage.identity.fixed().clone(),
+            opened_at: lineage.opened_at.into(),
+            ended: match &lineage.state {
+                LineageState::Active => None,
+                LineageState::Ended(end) => Some(end.into()),
+            },
+            bindings: lineage.bindings.iter().map(BindingView::from).collect(),
+        }
+    }
+}
+
+impl From<&Binding> for BindingView {
+    fn from(binding: &Binding) -> Self {
+        Self {
+            record: binding.record.to_string(),
+            pins: binding.pins.clone(),
+        }
+    }
+}

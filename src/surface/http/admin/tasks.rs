@@ -1,0 +1,64 @@
+//! `/api/v1/tasks`: what is at work, and ending it.
+
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use bytes::Bytes;
+use http::Uri;
+
+use super::failed::Failed;
+use super::gate::Operator;
+use super::task_view::{Ended, TaskDetail, TaskPage};
+use super::{AdminState, Answer, Shared, decode};
+use crate::broker::revoke::{Ending, TaskRef};
+
+pub(super) async fn list(State(state): Shared, uri: Uri) -> Answer<TaskPage> {
+    let page = decode::page(&uri)?;
+    let tasks = state.broker.tasks(page.from, page.limit).await?;
+    Ok(Json(TaskPage::of(
+        &tasks,
+        page.limit,
+        state.broker.clock.now(),
+    )))
+}
+
+pub(super) async fn show(State(state): Shared, Path(task): Path<String>) -> Answer<TaskDetail> {
+    let found = state.broker.inspect(&which(&task)?, HISTORY).await?;
+    Ok(Json(TaskDetail::of(&found, state.broker.clock.now())))
+}
+
+pub(super) async fn revoke(
+    State(state): Shared,
+    Path(task): Path<String>,
+    Extension(operator): Extension<Operator>,
+    body: Bytes,
+) -> Answer<Ended> {
+    end(&state, &task, Ending::Revoke, &operator, &body).await
+}
+
+pub(super) async fn close(
+    State(state): Shared,
+    Path(task): Path<String>,
+    Extension(operator): Extension<Operator>,
+    body: Bytes,
+) -> Answer<Ended> {
+    end(&state, &task, Ending::Close, &operator, &body).await
+}
+
+async fn end(
+    state: &AdminState,
+    task: &str,
+    ending: Ending,
+    operator: &Operator,
+    body: &Bytes,
+) -> Answer<Ended> {
+    let order = decode::order(operator, body)?;
+    let reach = state.broker.end_task(&which(task)?, ending, &order).await?;
+    Ok(Json(Ended::of(&reach, state.broker.clock.now())))
+}
+
+fn which(text: &str) -> Result<TaskRef, Failed> {
+    decode::task_ref(text).map_err(|e| decode::malformed(e.to_string(), "task").into())
+}
+
+/// How many entries of its history a task is shown with.
+const HISTORY: u32 = 20;
