@@ -13,6 +13,7 @@ use writ::ledger::rows::Refusal;
 use writ::seams::SystemEntropy;
 use writ::store::{CommitError, Receipt};
 
+use super::durability::admitted;
 use super::fixtures::{Job, REALM, deadline, evidence, grant, identity, name, record};
 use super::{NOW, World};
 
@@ -51,33 +52,24 @@ pub(super) async fn a_refused_change_leaves_nothing_and_takes_no_number(world: W
     let bound = world.store.bound(REALM, &record("1/1")).await;
     assert!(bound.unwrap().is_empty());
     assert_eq!(world.store.view().task(job.task.id), None);
-    let receipt = world.store.commit(job.open()).await.unwrap();
-    assert_eq!(receipt.position().n, 1);
+    assert_eq!(admitted(&world, job.open()).await.n, 1);
 }
 
 pub(super) async fn each_expectation_refuses_by_its_own_name(world: World) {
     let job = Job::new("1/1", "a");
-    world.store.commit(job.open()).await.unwrap();
+    admitted(&world, job.open()).await;
     let ended = Job::new("2/1", "a");
-    world.store.commit(ended.open()).await.unwrap();
+    admitted(&world, ended.open()).await;
     let end = || End::new(Code::SessionEnded, NOW);
     let over = vec![
         Write::Session(ended.session.clone().end(end()).unwrap()),
         Write::Lineage(ended.lineage.clone().end(end()).unwrap()),
         Write::Task(ended.task.clone().end(end()).unwrap()),
     ];
-    world
-        .store
-        .commit(ended.issuing(vec![], over))
-        .await
-        .unwrap();
+    admitted(&world, ended.issuing(vec![], over)).await;
     let barred = BarKey::Workload(identity().id().clone());
     let bar = Write::Bar(bar(barred.clone()));
-    world
-        .store
-        .commit(job.issuing(vec![], vec![bar]))
-        .await
-        .unwrap();
+    admitted(&world, job.issuing(vec![], vec![bar])).await;
     let elsewhere = Expectation::CredentialStanding {
         lineage: job.lineage.id,
         credential: job.credential().id,
@@ -115,7 +107,7 @@ pub(super) async fn each_expectation_refuses_by_its_own_name(world: World) {
     }
     let live = world.store.credentials(REALM, job.task.id, NOW).await;
     assert_eq!(live.unwrap().len(), 1);
-    world.store.commit(job.issue()).await.unwrap();
+    admitted(&world, job.issue()).await;
 }
 
 pub(super) async fn of_two_openings_of_one_name_exactly_one_wins(world: World) {
@@ -133,12 +125,12 @@ pub(super) async fn of_two_openings_of_one_name_exactly_one_wins(world: World) {
     let task = world.store.task_named(REALM, &name("1/1")).await.unwrap();
     assert_eq!(task.map(|task| task.id), Some(won.task.id));
     let lineages = world.store.lineages(REALM, won.task.id).await.unwrap();
-    assert_eq!(lineages, [won.lineage.clone()]);
+    assert_eq!(lineages, std::slice::from_ref(&won.lineage));
 }
 
 pub(super) async fn of_many_openings_of_one_instance_exactly_one_wins(world: World) {
     let first = Job::new("1/1", "a");
-    world.store.commit(first.open()).await.unwrap();
+    admitted(&world, first.open()).await;
     let rivals: Vec<_> = (0..16).map(|_| first.beside("b").join()).collect();
     let outcomes = all(&world, rivals).await;
     assert_eq!(outcomes.iter().filter(|o| o.is_ok()).count(), 1);
@@ -154,7 +146,7 @@ pub(super) async fn a_single_use_key_is_used_once_and_names_its_session(world: W
     let once = evidence("token 1", Some(job.session.id));
     let mut open = job.open();
     open.writes.push(Write::Once(once.clone()));
-    world.store.commit(open).await.unwrap();
+    admitted(&world, open).await;
     let again = || {
         let mut again = job.issue();
         again.writes.push(Write::Once(evidence("token 1", None)));
@@ -184,7 +176,7 @@ pub(super) async fn a_single_use_key_is_used_once_and_names_its_session(world: W
 
 pub(super) async fn uses_are_counted_over_changes_and_batches(world: World) {
     let job = Job::new("1/1", "a");
-    world.store.commit(job.open()).await.unwrap();
+    admitted(&world, job.open()).await;
     let spend = || {
         let mut spend = job.issue();
         spend.writes.push(Write::Spend {
@@ -194,7 +186,7 @@ pub(super) async fn uses_are_counted_over_changes_and_batches(world: World) {
         });
         spend
     };
-    world.store.commit(spend()).await.unwrap();
+    admitted(&world, spend()).await;
     let outcomes = all(&world, vec![spend(), spend(), spend(), spend()]).await;
     assert_eq!(outcomes.iter().filter(|o| o.is_ok()).count(), 2);
     for outcome in outcomes.into_iter().filter(Result::is_err) {
@@ -209,7 +201,7 @@ pub(super) async fn uses_are_counted_over_changes_and_batches(world: World) {
 
 pub(super) async fn a_parent_that_was_barred_gives_nothing(world: World) {
     let job = Job::new("1/1", "a");
-    world.store.commit(job.open()).await.unwrap();
+    admitted(&world, job.open()).await;
     let live = world.store.credentials(REALM, job.task.id, NOW).await;
     let parent = live.unwrap()[0].id;
     let child = || {
@@ -217,38 +209,34 @@ pub(super) async fn a_parent_that_was_barred_gives_nothing(world: World) {
         child.parent = Some(parent);
         job.issuing(vec![job.lineage_live()], vec![Write::Credential(child)])
     };
-    world.store.commit(child()).await.unwrap();
+    admitted(&world, child()).await;
     let bar = Write::Bar(bar(BarKey::Credential(parent)));
-    world
-        .store
-        .commit(job.issuing(vec![], vec![bar]))
-        .await
-        .unwrap();
+    admitted(&world, job.issuing(vec![], vec![bar])).await;
     assert_eq!(refusal(&world, child()).await, Refusal::CredentialDead);
-    world.store.commit(job.issue()).await.unwrap();
+    admitted(&world, job.issue()).await;
 }
 
 pub(super) async fn nothing_is_issued_under_a_task_that_ends_in_the_same_batch(world: World) {
     let job = Job::new("1/1", "a");
-    world.store.commit(job.open()).await.unwrap();
+    admitted(&world, job.open()).await;
     // Issues wait already when the revocation comes, and most of them share a batch with it.
     let mut changes: Vec<_> = (0..64).map(|_| job.issue()).collect();
     changes.push(job.revoke());
     let outcomes = all(&world, changes).await;
     let (revoked, issues) = outcomes.split_last().unwrap();
     let revoked_at = revoked.as_ref().unwrap().position().n;
-    let mut issued = 0;
+    let mut count = 0;
     for outcome in issues {
         match outcome {
             Ok(receipt) => {
                 assert!(receipt.position().n < revoked_at);
-                issued += 1;
+                count += 1;
             }
             Err(error) => assert!(matches!(error, CommitError::Refused(Refusal::TaskOver))),
         }
     }
     let live = world.store.credentials(REALM, job.task.id, NOW).await;
-    assert_eq!(live.unwrap().len(), 1 + issued);
+    assert_eq!(live.unwrap().len(), 1 + count);
     assert_eq!(refusal(&world, job.issue()).await, Refusal::TaskOver);
 }
 

@@ -33,7 +33,7 @@ pub(super) const REALM: Realm = Realm::DEFAULT;
 
 /// When the tasks here end.
 pub(super) fn deadline() -> Timestamp {
-    NOW.plus(Duration::from_secs(3_600))
+    NOW.plus(Duration::from_hours(1))
 }
 
 pub(super) fn policies() -> Digest {
@@ -119,7 +119,7 @@ impl Job {
             evidence: EvidenceMark {
                 digest: Digest::of(&[b"evidence"]),
                 issued_at: NOW,
-                granted_until: NOW.plus(Duration::from_secs(300)),
+                granted_until: NOW.plus(Duration::from_mins(5)),
             },
         };
         Self {
@@ -142,7 +142,7 @@ impl Job {
             }),
             recall: RecallClass::Online,
             issued_at: NOW,
-            expires_at: NOW.plus(Duration::from_secs(300)),
+            expires_at: NOW.plus(Duration::from_mins(5)),
         }
     }
 
@@ -266,7 +266,7 @@ pub(super) fn issued() -> Event {
 pub(super) fn evidence(label: &str, session: Option<SessionId>) -> Once {
     Once {
         kind: OnceKind::Evidence,
-        until: NOW.plus(Duration::from_secs(600)),
+        until: NOW.plus(Duration::from_mins(10)),
         digest: Digest::of(&[label.as_bytes()]),
         session,
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use writ::domain::time::Timestamp;
 use writ::ledger::bar::BarKey;
 use writ::ledger::change::{OnceKind, Write};
 use writ::seams::Clock as _;
@@ -28,71 +29,34 @@ pub(super) async fn the_sweep_deletes_what_is_long_over_and_nothing_else(world: 
     admitted(&world, long.open()).await;
     let key = BarKey::Workload(identity().id().clone());
     admitted(&world, set_bar(&short, bar(key.clone()))).await;
-    let sweep = |at| world.store.sweep(at, 1_000);
-    assert_eq!(sweep(NOW.plus(HOUR)).await.unwrap(), 0);
+    assert_eq!(swept(&world, NOW.plus(HOUR)).await, 0);
     // Two credentials and the single-use key are over long before their tasks.
-    let early = NOW.plus(HOUR).plus(Duration::from_secs(700));
-    assert_eq!(sweep(early).await.unwrap(), 3);
+    assert_eq!(swept(&world, NOW.plus(HOUR).plus(HOUR / 2)).await, 3);
     let used = world
         .store
         .once(REALM, OnceKind::Evidence, once.until, once.digest);
     assert_eq!(used.await.unwrap(), None);
-    assert!(
-        world
-            .store
-            .held(REALM, short.session.id)
-            .await
-            .unwrap()
-            .is_some()
-    );
-    let late = deadline().plus(HOUR);
+    assert_eq!(left(&world, &short, "1/1").await, (true, true, 1));
     // Task, lineage, session, count of uses and bar.
-    assert_eq!(sweep(late).await.unwrap(), 5);
-    assert!(
-        world
-            .store
-            .held(REALM, short.session.id)
-            .await
-            .unwrap()
-            .is_none()
-    );
-    assert!(
-        world
-            .store
-            .task(REALM, short.task.id)
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert_eq!(swept(&world, deadline().plus(HOUR)).await, 5);
+    assert_eq!(left(&world, &short, "1/1").await, (false, false, 0));
+    assert_eq!(left(&world, &long, "2/1").await, (true, true, 1));
     assert!(!world.store.view().is_barred(&key, NOW));
-    assert!(
-        world
-            .store
-            .bound(REALM, &record("1/1"))
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert_eq!(
-        world
-            .store
-            .bound(REALM, &record("2/1"))
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
-    assert!(
-        world
-            .store
-            .held(REALM, long.session.id)
-            .await
-            .unwrap()
-            .is_some()
-    );
     let entries = world.store.entries(REALM, short.task.id, 10).await.unwrap();
     assert_eq!(entries.len(), 2);
-    assert_eq!(sweep(late).await.unwrap(), 0);
+    assert_eq!(swept(&world, deadline().plus(HOUR)).await, 0);
+}
+
+async fn swept(world: &World, at: Timestamp) -> u64 {
+    world.store.sweep(at, 1_000).await.unwrap()
+}
+
+/// Whether a job's task and session are there, and how many lineages its run concerns.
+async fn left(world: &World, job: &Job, run: &str) -> (bool, bool, usize) {
+    let task = world.store.task(REALM, job.task.id).await.unwrap();
+    let held = world.store.held(REALM, job.session.id).await.unwrap();
+    let bound = world.store.bound(REALM, &record(run)).await.unwrap();
+    (task.is_some(), held.is_some(), bound.len())
 }
 
 pub(super) async fn the_sweep_never_takes_more_than_it_is_given(world: World) {
@@ -131,9 +95,9 @@ pub(super) async fn a_ping_is_a_round_trip_and_a_lone_writer_has_no_news(world: 
     let bound = Duration::from_secs(1);
     assert!(world.store.view().is_fresh(world.clock.elapsed(), bound));
     world.store.close().await;
-    assert!(world.store.ping().await.is_err());
-    assert!(world.store.follow(&[]).await.is_err());
+    world.store.ping().await.unwrap_err();
+    world.store.follow(&[]).await.unwrap_err();
 }
 
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(24 * 3_600);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
