@@ -1,9 +1,33 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+.PHONY: help run demo test lint bench soak release
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+run: ## Run a broker for trying things out
+	cargo run --locked --bin writ -- dev
+
 demo: ## Play pipeline runs against a real server and show what becomes of what they hold
 	cargo build --package writ --package writ-practice --bins
 	cargo run --quiet --package writ-practice --bin writ-demo
+
+test: ## Run every test, other people's clients included
+	tests/setup
+	cargo test --workspace --locked
+	cargo build --package writ-practice --bin writ-practice --locked
+	node tests/peers/schemas/check.mjs $(TARGET)/debug/writ-practice
+
+lint: ## Check form and lints; warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+bench: ## Measure against the floor of this machine
+	cargo bench --locked --bench load
+
+soak: ## Kill a release build again and again under load, and look for what was lost
+	cargo build --release --locked --bin writ
+	WRIT_BINARY=$(TARGET)/release/writ WRIT_KILLS=500 cargo test --locked --test it binary::crash -- --nocapture
+
+release: ## Build what is shipped
+	cargo build --release --locked --bin writ

@@ -60,7 +60,8 @@ impl Write for ScrubbedLine {
 }
 
 /// The line with JWTs and handles replaced. A word is looked at whole, so that no part of one is
-/// left over.
+/// left over; and all through, because what stands before a token may be glued to it, as the `n` of an
+/// escaped line break or the `22` of a percent-encoded quote.
 fn scrub(line: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(line.len());
     for word in line.split_inclusive(|byte| !is_token_byte(*byte)) {
@@ -68,9 +69,9 @@ fn scrub(line: &[u8]) -> Vec<u8> {
             Some((last, body)) if !is_token_byte(*last) => (body, Some(*last)),
             _ => (word, None),
         };
-        if PREFIXES
+        if MARKS
             .iter()
-            .any(|prefix| body.starts_with(prefix.as_bytes()))
+            .any(|mark| body.windows(mark.len()).any(|at| at == mark.as_bytes()))
         {
             out.extend_from_slice(HIDDEN.as_bytes());
         } else {
@@ -86,7 +87,7 @@ const fn is_token_byte(byte: u8) -> bool {
 }
 
 /// How a JWS in compact form begins (`{"`), and a renewal handle.
-const PREFIXES: [&str; 2] = ["eyJ", "wrh_"];
+const MARKS: [&str; 2] = ["eyJ", "wrh_"];
 
 const HIDDEN: &str = "[hidden]";
 
@@ -99,5 +100,17 @@ mod tests {
         let line = b"refused: eyJhbGciOiJub25lIn0.eyJhIjoxfQ.sig, \"wrh_AbC-_9\" from 10.0.0.1\n";
         let scrubbed = String::from_utf8(scrub(line)).unwrap();
         assert_eq!(scrubbed, "refused: [hidden], \"[hidden]\" from 10.0.0.1\n");
+    }
+
+    #[test]
+    fn what_stands_right_before_a_token_does_not_save_it() {
+        for glued in [
+            "a\\neyJhbGciOiJub25lIn0.eyJhIjoxfQ.canary",
+            "?t=%22eyJhbGciOiJub25lIn0.eyJhIjoxfQ.canary",
+            "tokenwrh_canary",
+        ] {
+            let scrubbed = String::from_utf8(scrub(glued.as_bytes())).unwrap();
+            assert!(!scrubbed.contains("canary"), "{scrubbed}");
+        }
     }
 }

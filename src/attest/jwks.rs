@@ -262,10 +262,10 @@ const RSA: &[Algorithm] = &[
 ];
 
 /// From this age on the set is read again: a key that was taken out is refused by then.
-const REFRESH: Duration = Duration::from_secs(300);
+const REFRESH: Duration = Duration::from_mins(5);
 
 /// While the issuer cannot be read, its last set is good until this age.
-const HARD_EXPIRY: Duration = Duration::from_secs(1_800);
+const HARD_EXPIRY: Duration = Duration::from_mins(30);
 
 /// Unknown key ids make the broker ask at most this often.
 const COOLDOWN: Duration = Duration::from_secs(30);

@@ -14,8 +14,10 @@ use crate::domain::profile::Claims;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
 
+mod claims;
 pub mod dpop;
 pub mod github;
+pub mod gitlab;
 pub mod jwks;
 pub mod jws;
 pub mod oidc;
@@ -154,6 +156,11 @@ impl Attested {
     /// The key that the caller proved to hold.
     pub fn key(&self) -> Option<Thumbprint> {
         self.key.as_ref().map(dpop::ProvenKey::thumbprint)
+    }
+
+    /// Whether the evidence itself names the key: whoever else comes by it cannot use it.
+    pub const fn is_tied_to_key(&self) -> bool {
+        self.verified.demands.is_some()
     }
 
     /// The proof, so that it can be spent.

@@ -61,6 +61,11 @@ impl Attestor for OidcIssuer {
             self.check_issuer(&signed.claims)?;
             let demands = self.check_audience(&signed.claims)?;
             let (issued_at, expires_at) = self.check_times(&signed.claims, now)?;
+            // Not read, but a token with a `sub` of another type is not an ID token.
+            signed
+                .claims
+                .optional_text("sub")
+                .map_err(|e| invalid(&e))?;
             let claims = plain_claims(&signed.claims);
             let reading = self.preset.read(&self.source, claims).map_err(|why| {
                 Error::new(

@@ -130,10 +130,10 @@ impl Broker {
         let absent = || Error::new(Code::NotFound, "there is no refusal with this id");
         let entry = entry.ok_or_else(absent)?;
         let leaf = leaf(&entry)?;
-        match leaf.event {
-            Event::Denied(_) | Event::Undetermined(_) => Ok((entry, leaf)),
-            _ => Err(absent()),
+        if matches!(leaf.event, Event::Denied(_) | Event::Undetermined(_)) {
+            return Ok((entry, leaf));
         }
+        Err(absent())
     }
 
     /// Makes a key of a purpose, in the state `prepared`.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::attest::{Attested, Evidence};
 use crate::broker::issued::Issued;
+use crate::broker::laps::Laps;
 use crate::broker::profiles::{Opening, Unmatched};
 use crate::broker::refuse::Trace;
 use crate::broker::settle::{Unsettled, overloaded};
@@ -17,7 +18,7 @@ use crate::domain::grant::{Audience, Scope};
 use crate::domain::ids::SessionId;
 use crate::domain::key::Digest;
 use crate::domain::name::ProfileName;
-use crate::domain::profile::TaskProfile;
+use crate::domain::profile::{SenderMode, TaskProfile};
 use crate::domain::standing::Standing;
 use crate::domain::time::Timestamp;
 use crate::domain::validity::SKEW;
@@ -53,23 +54,33 @@ impl Broker {
     /// Everything in the table of outcomes; nothing was issued then.
     pub async fn issue(&self, request: IssueRequest) -> Result<Issued, Error> {
         self.fresh()?;
+        let mut laps = Laps::start(self.clock.as_ref(), "issue");
         let now = self.clock.now();
         let key = Self::prove(request.proof.as_ref(), None, now)?;
         let attested = self.attestors.attest(&request.evidence, key, now).await?;
+        laps.done("attest");
         let opening = match self.profiles.open(&attested, request.profile.as_ref()) {
             Ok(opening) => opening,
             Err(unmatched) => return Err(self.unmatched(unmatched, &attested).await),
         };
+        if let Some(denial) = untied(&attested, opening.profile) {
+            return Err(self
+                .deny(denial, &early(&attested, Standing::default()))
+                .await);
+        }
         let ask = Ask::Token {
             audiences: self.audiences(&request, opening.profile),
             scopes: request.scopes,
         };
         let mut shown = Shown::default();
-        for _ in 0..ATTEMPTS {
+        let mut attempts = 0;
+        // Each use of the evidence that was spent already is passed over once; only changes that
+        // came first count as attempts.
+        while attempts < ATTEMPTS {
             let (standing, outcome) = self.try_issue(&attested, &opening, &ask, shown).await?;
             match outcome {
                 Ok(issued) => return Ok(issued),
-                Err(Unsettled::Again) => {}
+                Err(Unsettled::Again) => attempts += 1,
                 Err(Unsettled::EvidenceUsed(by)) => {
                     shown = match used_again(&attested, opening.profile, &standing, by, shown) {
                         Ok(shown) => shown,
@@ -100,15 +111,18 @@ impl Broker {
             task,
             instance,
         } = opening;
+        let mut laps = Laps::start(self.clock.as_ref(), "issue");
         let standing = self
             .store
             .standing(self.realm, task, instance, attested.key())
             .await;
         let standing = standing.map_err(|down| unavailable(&down))?;
+        laps.done("standing");
         let facts = self
             .observer
             .observe(profile, Ties::Evidence(attested))
             .await;
+        laps.done("observe");
         let case = Case {
             verb: Verb::Issue,
             profile,
@@ -128,12 +142,16 @@ impl Broker {
         };
         let trace = Trace::of(&case, "issue");
         let now = self.clock.now();
-        let permit = match decide(case, &self.policies.load(), now) {
+        let permit = match decide(&case, &self.policies.load(), now) {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.refuse(refusal, &trace).await),
         };
+        laps.done("decide");
         let minted = self.minter.mint(open(permit, None, self.scene(now)))?;
-        Ok((standing, self.settle(minted).await))
+        laps.done("mint");
+        let settled = self.settle(minted).await;
+        laps.done("settle");
+        Ok((standing, settled))
     }
 
     async fn unmatched(&self, unmatched: Unmatched, attested: &Attested) -> Error {
@@ -217,6 +235,16 @@ fn used_again(
     }
     let text = "the evidence was used before: show fresh evidence, or show it with the key of the session it opened";
     Err(Denial::new(Code::EvidenceReplayed, text))
+}
+
+/// Evidence that names no key is as good to whoever copied it, who only needs a key of their own:
+/// where a key is demanded, the evidence has to name it.
+fn untied(attested: &Attested, profile: &TaskProfile) -> Option<Denial> {
+    if profile.sender == SenderMode::Optional || attested.is_tied_to_key() {
+        return None;
+    }
+    let text = "the profile demands evidence that is tied to a session key: ask for it with the audience ISSUER/jkt/THUMBPRINT, and send a DPoP proof by that key";
+    Some(Denial::new(Code::ProofRequired, text).field("aud"))
 }
 
 fn early(attested: &Attested, standing: Standing) -> Trace {

@@ -37,6 +37,7 @@ pub mod inspect;
 pub mod introspect;
 pub mod issue;
 pub mod issued;
+pub mod laps;
 pub mod observe;
 pub mod profiles;
 pub mod read;

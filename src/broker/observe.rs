@@ -1,7 +1,7 @@
 //! Observe: what happened outside. A verified hint expires what is known at once; a re-read then
 //! decides, and what justified a task and is over takes the task with it, without anybody asking.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use crate::broker::settle::Unsettled;
@@ -55,7 +55,9 @@ impl Rereads {
     pub fn ask_again(&self) {
         let failed =
             std::mem::take(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner));
-        failed.into_iter().for_each(|record| self.ask(record));
+        for record in failed {
+            self.ask(record);
+        }
     }
 
     /// The next record to read.
@@ -127,8 +129,12 @@ impl Broker {
         {
             return Ok(());
         }
+        let mut tasks = BTreeSet::new();
         for tied in tied {
-            self.end_by_context(tied, &fact).await?;
+            // One end of a task is enough, however many lineages lead to it.
+            if record.kind != RecordKind::Pipeline || tasks.insert(tied.task.id) {
+                self.end_by_context(tied, &fact).await?;
+            }
         }
         Ok(())
     }

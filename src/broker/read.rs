@@ -2,6 +2,7 @@
 //! anew; the session is not extended; the lease has the token as its parent.
 
 use crate::broker::issued::Issued;
+use crate::broker::laps::Laps;
 use crate::broker::refuse::Trace;
 use crate::broker::settle::{Unsettled, overloaded};
 use crate::broker::token::{OwnToken, invalid};
@@ -106,6 +107,7 @@ impl Broker {
         profile: &TaskProfile,
         path: &SecretPath,
     ) -> Result<Result<Issued, (Unsettled, Trace)>, Error> {
+        let mut laps = Laps::start(self.clock.as_ref(), "read");
         let parent = self.parent(caller, &held).await?;
         let facts = self
             .observer
@@ -137,20 +139,22 @@ impl Broker {
             facts: &facts,
             ask: Ask::Secret { path: path.clone() },
         };
+        laps.done("observe");
         let trace = Trace::of(&case, "read");
         let now = self.clock.now();
-        let permit = match decide(case, &self.policies.load(), now) {
+        let permit = match decide(&case, &self.policies.load(), now) {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.refuse(refusal, &trace).await),
         };
         let sealed = self.sealed(&permit).await?;
+        laps.done("decide");
         let minted = self
             .minter
             .mint(open(permit, Some(sealed), self.scene(now)))?;
-        Ok(self
-            .settle(minted)
-            .await
-            .map_err(|unsettled| (unsettled, trace)))
+        laps.done("mint");
+        let settled = self.settle(minted).await;
+        laps.done("settle");
+        Ok(settled.map_err(|unsettled| (unsettled, trace)))
     }
 
     /// The record of the token that was shown. A token without one was never issued.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::attest::{Attested, Evidence};
 use crate::broker::issued::Issued;
+use crate::broker::laps::Laps;
 use crate::broker::profiles::opening;
 use crate::broker::refuse::Trace;
 use crate::broker::settle::{Unsettled, overloaded};
@@ -119,6 +120,7 @@ impl Broker {
             return Err(Error::new(Code::Internal, "a session without its task"));
         };
         let attested = caller.attested.as_ref();
+        let mut laps = Laps::start(self.clock.as_ref(), "renew");
         let ties = attested.map_or(Ties::Lineage(lineage), Ties::Evidence);
         let facts = self.observer.observe(profile, ties).await;
         let case = Case {
@@ -138,20 +140,22 @@ impl Broker {
             facts: &facts,
             ask: ask.clone(),
         };
+        laps.done("observe");
         let trace = Trace::of(&case, "renew");
         if let Some(denial) = demanded(profile, attested, &case) {
             return Err(self.deny(denial, &trace).await);
         }
         let now = self.clock.now();
-        let permit = match decide(case, &self.policies.load(), now) {
+        let permit = match decide(&case, &self.policies.load(), now) {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.refuse(refusal, &trace).await),
         };
+        laps.done("decide");
         let minted = self.minter.mint(open(permit, None, self.scene(now)))?;
-        Ok(self
-            .settle(minted)
-            .await
-            .map_err(|unsettled| (unsettled, trace)))
+        laps.done("mint");
+        let settled = self.settle(minted).await;
+        laps.done("settle");
+        Ok(settled.map_err(|unsettled| (unsettled, trace)))
     }
 
     /// The session with its lineage and task.
@@ -220,9 +224,16 @@ fn asked(request: &RenewRequest, held: &Held) -> Ask {
     } else {
         &request.audiences
     };
+    // RFC 6749 §6: scopes that are left out are those that were given before. For an audience that
+    // the session did not open with, they are the grant's.
+    let scopes = if request.scopes.is_empty() && audiences.is_subset(&granted.audiences) {
+        &granted.scopes
+    } else {
+        &request.scopes
+    };
     Ask::Token {
         audiences: audiences.clone(),
-        scopes: request.scopes.clone(),
+        scopes: scopes.clone(),
     }
 }
 

@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     /// Answers one request with `answer` and closes.
-    async fn answered(answer: &'static str, call: Call) -> (String, Result<Answer, CliError>) {
+    async fn answered(answer: &str, call: Call) -> (String, Result<Answer, CliError>) {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("admin.sock");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -264,9 +264,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_is_told_in_the_brokers_words() {
-        let answer = "HTTP/1.1 403 Forbidden\r\nretry-after: 2\r\ncontent-length: 44\r\n\r\n\
-                      {\"status\":403,\"code\":\"operator_required\"    }";
-        let (_, answer) = answered(answer, Call::get("/x")).await;
+        let document = r#"{"status":403,"code":"operator_required"}"#;
+        let length = document.len();
+        let answer = format!(
+            "HTTP/1.1 403 Forbidden\r\nretry-after: 2\r\ncontent-length: {length}\r\n\r\n{document}"
+        );
+        let (_, answer) = answered(&answer, Call::get("/x")).await;
         let Err(CliError::Refused(refused)) = answer else {
             panic!("{answer:?}");
         };

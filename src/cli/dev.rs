@@ -84,7 +84,9 @@ pub async fn run(args: DevArgs) -> Result<(), CliError> {
     });
     let banner = banner(&dev, &tls);
     let done = serve_config(config, stop, |_| {
-        super::out::complain(&banner).unwrap_or(())
+        if super::out::complain(&banner).is_err() {
+            tracing::warn!("nobody reads what is printed");
+        }
     })
     .await;
     done.map_err(|why| CliError::Server {

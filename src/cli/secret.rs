@@ -88,12 +88,7 @@ async fn list(args: ListArgs, admin: &Admin, out: &mut Out) -> Result<(), CliErr
         path.push_str(&segment(after.as_str()));
     }
     let answer = admin.ask(Call::get(path)).await?;
-    out.answer(&answer, listed)?;
-    let page: SecretPage = answer.read()?;
-    if let (Some(next), false) = (page.next, out.is_json()) {
-        complain(&format!("more: writ secret list --after {next}")).ok();
-    }
-    Ok(())
+    out.answer(&answer, listed)
 }
 
 /// Reads a whole value, into memory that is wiped and was allocated once.
@@ -126,7 +121,12 @@ fn listed(page: SecretPage) -> Vec<String> {
             secret.at.to_the_second(),
         ]);
     }
-    rows_or(&table, "there are no secrets")
+    let mut lines = rows_or(&table, "there are no secrets");
+    lines.extend(
+        page.next
+            .map(|next| format!("more: writ secret list --after {next}")),
+    );
+    lines
 }
 
 fn url(path: &SecretPath) -> String {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::CliError;
 use super::client::{Admin, Call, segment};
-use super::out::{Out, complain, rows_or};
+use super::out::{Out, rows_or};
 use super::table::Table;
 use super::text::plain;
 use crate::domain::grant::Audience;
@@ -82,12 +82,7 @@ async fn list(args: &ListArgs, admin: &Admin, out: &mut Out) -> Result<(), CliEr
         path.push_str(&segment(before));
     }
     let answer = admin.ask(Call::get(path)).await?;
-    out.answer(&answer, listed)?;
-    let page: TaskPage = answer.read()?;
-    if let (Some(next), false) = (page.next, out.is_json()) {
-        complain(&format!("more: writ task list --before {next}")).ok();
-    }
-    Ok(())
+    out.answer(&answer, listed)
 }
 
 async fn end(args: &EndArgs, step: &str, admin: &Admin, out: &mut Out) -> Result<(), CliError> {
@@ -126,7 +121,12 @@ fn listed(page: TaskPage) -> Vec<String> {
             task.id.to_string(),
         ]);
     }
-    rows_or(&table, "there are no tasks")
+    let mut lines = rows_or(&table, "there are no tasks");
+    lines.extend(
+        page.next
+            .map(|next| format!("more: writ task list --before {next}")),
+    );
+    lines
 }
 
 fn shown(detail: &TaskDetail) -> Vec<String> {
@@ -342,7 +342,11 @@ mod tests {
 
     #[test]
     fn a_text_that_names_no_task_is_refused_before_anything_is_asked() {
-        assert!(task("github").is_err());
+        let refused = task("github").unwrap_err();
+        assert!(
+            refused.to_string().contains("a name has slashes"),
+            "{refused}"
+        );
         assert_eq!(task("github/1").unwrap(), "github/1");
     }
 

@@ -12,6 +12,7 @@ use writ_keys::{CheckValue, CustodyError, KeyEncryptionKey, Keyring};
 
 use crate::attest::Attestors;
 use crate::attest::github::GithubActions;
+use crate::attest::gitlab::GitlabCi;
 use crate::attest::jwks::Jwks;
 use crate::attest::oidc::OidcIssuer;
 use crate::attest::preset::Preset;
@@ -78,8 +79,6 @@ pub enum StartError {
     Bearer { name: String, why: BearerError },
     #[error("`{0}` is not an address that can be used here")]
     Address(String),
-    #[error("the preset of `{0}` is not served by this release")]
-    Preset(String),
     #[error("{0}: {1}")]
     Listen(String, std::io::Error),
     #[error(transparent)]
@@ -121,37 +120,15 @@ pub async fn wire(
     let fatal = store.fatal();
     let store: Arc<dyn Store> = Arc::new(store);
 
-    let outbound = outbound(config, Arc::clone(&clock));
-    let own: Audience = parsed(&config.broker.issuer)?;
-    let mut online = config.broker.online.clone();
-    online.insert(own.clone());
-    let broker = Arc::new(Broker {
-        realm: Realm::DEFAULT,
-        issuer: Url::parse(config.broker.issuer.as_str())
-            .map_err(|_| StartError::Address(config.broker.issuer.as_str().to_owned()))?,
-        profiles: Profiles::new(config.broker.profiles.clone(), &own),
-        own_audience: own,
-        online,
-        staleness: config.broker.limits.staleness,
-        attestors: attestors(config, &outbound, &clock)?,
-        observer: Observer {
-            cache: FactCache::new(FACT_CAPACITY, Arc::clone(&clock)),
-            sources: sources(&config.sources, &outbound)?,
-            clock: Arc::clone(&clock),
-        },
-        policies,
-        minter: Minter {
-            keys: ring,
-            issuer: config.broker.issuer.as_str().to_owned(),
-            realm: Realm::DEFAULT,
-        },
-        key_encryption: kek,
+    let core = Core {
         store: Arc::clone(&store),
-        tokens: SeenTokens::new(TOKEN_CAPACITY),
-        denials: DenialMemory::default(),
+        ring,
+        policies,
+        kek,
         clock,
         entropy,
-    });
+    };
+    let broker = Arc::new(broker(config, core)?);
     let rereads = Arc::new(Rereads::new(REREAD_ROOM));
     let public = Arc::new(Public {
         broker: Arc::clone(&broker),
@@ -166,6 +143,59 @@ pub async fn wire(
         rereads,
         sequencer,
         fatal,
+    })
+}
+
+/// What the verbs rest on.
+struct Core {
+    store: Arc<dyn Store>,
+    ring: Arc<ArcSwap<Keyring>>,
+    policies: Arc<ArcSwap<PolicySet>>,
+    kek: KeyEncryptionKey,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
+    let Core {
+        store,
+        ring,
+        policies,
+        kek,
+        clock,
+        entropy,
+    } = core;
+    let settings = &config.broker;
+    let outbound = outbound(config, Arc::clone(&clock));
+    let own: Audience = parsed(&settings.issuer)?;
+    let issuer = settings.issuer.as_str().to_owned();
+    let mut online = settings.online.clone();
+    online.insert(own.clone());
+    Ok(Broker {
+        realm: Realm::DEFAULT,
+        issuer: Url::parse(&issuer).map_err(|_| StartError::Address(issuer.clone()))?,
+        profiles: Profiles::new(settings.profiles.clone(), &own),
+        own_audience: own,
+        online,
+        staleness: settings.limits.staleness,
+        attestors: attestors(config, &outbound, &clock)?,
+        observer: Observer {
+            cache: FactCache::new(FACT_CAPACITY, Arc::clone(&clock)),
+            sources: sources(&config.sources, &outbound)?,
+            clock: Arc::clone(&clock),
+        },
+        policies,
+        minter: Minter {
+            keys: ring,
+            issuer,
+            realm: Realm::DEFAULT,
+        },
+        key_encryption: kek,
+        store,
+        tokens: SeenTokens::new(TOKEN_CAPACITY),
+        denials: DenialMemory::default(),
+        clock,
+        entropy,
     })
 }
 
@@ -261,11 +291,10 @@ fn attestor(
     outbound: &Outbound,
     clock: &Arc<dyn Clock>,
 ) -> Result<OidcIssuer, StartError> {
-    let preset = match settings.preset {
-        Preset::GithubActions => GithubActions {
-            trust_domain: config.broker.trust_domain.clone(),
-        },
-        Preset::GitlabCi => return Err(StartError::Preset(settings.name.to_string())),
+    let trust_domain = config.broker.trust_domain.clone();
+    let preset: Box<dyn crate::attest::oidc::Preset> = match settings.preset {
+        Preset::GithubActions => Box::new(GithubActions { trust_domain }),
+        Preset::GitlabCi => Box::new(GitlabCi { trust_domain }),
     };
     let issuer = settings.issuer.as_str();
     let discovery = format!("{issuer}/.well-known/openid-configuration");
@@ -284,7 +313,7 @@ fn attestor(
         algorithms: settings.algorithms.clone(),
         max_age: settings.max_token_age,
         keys: Arc::new(Jwks::new(issuer.to_owned(), path, peer, Arc::clone(clock))),
-        preset: Box::new(preset),
+        preset,
     })
 }
 

@@ -92,7 +92,7 @@ rules! {
     AudienceShared = "audience_shared": "use an audience that only this broker takes; leave the key out to use its issuer",
     AlgorithmSymmetric = "algorithm_symmetric": "name asymmetric algorithms only: RS256, PS256, ES256, ES384, EdDSA, ...",
     NetworkTooWide = "network_too_wide": "name the networks that the service really lives in; never link-local",
-    SourceAmbiguous = "source_ambiguous": "keep one source for this issuer and audience",
+    SourceAmbiguous = "source_ambiguous": "keep one source for this issuer",
     PullUnsupported = "pull_unsupported": "remove `api`: this vendor's state cannot be read yet",
 
     // What a profile matches.

@@ -32,9 +32,9 @@ pub(super) fn check(
         let Some((issuer, source)) = one(section.get_ref(), scene, findings) else {
             continue;
         };
-        if !taken.insert((issuer.issuer.clone(), issuer.audience.clone())) {
+        if !taken.insert(issuer.issuer.clone()) {
             let at = section.get_ref().issuer.span();
-            let what = "another source has this issuer and this audience";
+            let what = "another source has this issuer";
             findings.refuse(at, Rule::SourceAmbiguous, what);
         }
         issuers.push(issuer);

@@ -154,6 +154,7 @@ const CASES: &[Case] = &[
     ("10.1.0.0/16", "0.0.0.0/0", Rule::NetworkTooWide, "allowed_networks"),
     ("10.1.0.0/16", "169.254.0.0/16", Rule::NetworkTooWide, "allowed_networks"),
     ("https://gitlab.example\"\naudience = \"https://writ.example/gitlab\"", "https://token.actions.githubusercontent.com\"", Rule::SourceAmbiguous, "issuer"),
+    ("https://gitlab.example\"\naudience", "https://token.actions.githubusercontent.com\"\naudience", Rule::SourceAmbiguous, "issuer"),
     ("writ.example/gitlab\"", "writ.example/gitlab\"\napi = { url = \"https://gitlab.example\", token_file = \"token\" }", Rule::PullUnsupported, "api"),
     ("source = \"gitlab\"", "source = \"git-lab\"", Rule::SourceUnknown, "git-lab"),
     // The conditions that a stranger could come to meet.

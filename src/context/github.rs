@@ -231,7 +231,7 @@ fn plain_rule(rule: &Value) -> Value {
     let mut reviewers: Vec<String> = reviewers
         .into_iter()
         .flatten()
-        .map(|r| format!("{}:{}", r["type"], r["reviewer"]["id"]))
+        .map(|r| json!([r.get("type"), r.pointer("/reviewer/id")]).to_string())
         .collect();
     reviewers.sort_unstable();
     json!({
@@ -298,7 +298,7 @@ mod tests {
             b"<html>",
             br#"{"id":3,"status":"sleeping"}"#,
         ] {
-            assert!(read_job(bad, &record).is_err());
+            read_job(bad, &record).unwrap_err();
         }
     }
 

@@ -83,6 +83,6 @@ pub fn fact_mark(fact: &Fact) -> FactMark {
         via: fact.via,
         observed_at: fact.observed_at,
         present: fact.record.is_some(),
-        fields: fields.unwrap_or_else(std::collections::BTreeMap::new),
+        fields: fields.unwrap_or_default(),
     }
 }

@@ -132,7 +132,7 @@ impl Request {
         let text = self.now.as_deref().unwrap_or("2026-03-02T12:00:00Z");
         let format = &::time::format_description::well_known::Rfc3339;
         let at = ::time::OffsetDateTime::parse(text, format).unwrap();
-        Timestamp::from_seconds(at.unix_timestamp()).unwrap()
+        Timestamp::from_micros(i64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap())
     }
 
     fn profile(&self) -> TaskProfile {

@@ -3,7 +3,6 @@
 //! Requests and entities are built here and nowhere else, from parsed values, so they are not
 //! validated again for each decision; `every_shape_conforms_to_the_schema` checks the builder itself.
 
-use std::collections::{HashMap, HashSet};
 use std::str::FromStr as _;
 
 use cedar_policy::{
@@ -12,31 +11,33 @@ use cedar_policy::{
 };
 
 use crate::decide::engine::{Question, Target, Verb};
+use crate::decide::mention::{Mentions, Named};
 use crate::decide::select::Class;
 use crate::domain::context::Record;
 use crate::domain::grant::{Audience, SecretPath};
 use crate::domain::identity::Selector;
 use crate::domain::profile::{Allowance, SenderMode};
 
-/// The schema's names, parsed once.
+/// The schema's names, parsed once, and what the policies name of them.
 pub(super) struct Vocabulary {
     workload: EntityTypeName,
-    source: EntityTypeName,
-    profile: EntityTypeName,
-    selector: EntityTypeName,
     service: EntityTypeName,
     secret: EntityTypeName,
-    folder: EntityTypeName,
     issue: EntityUid,
     renew: EntityUid,
     read: EntityUid,
+    sources: Named,
+    profiles: Named,
+    selectors: Named,
+    folders: Named,
+    mentions: Mentions,
 }
 
 /// A question as Cedar takes it: one request for each resource, over the same entities.
 pub(super) struct Scene {
     pub(super) asks: Vec<Ask>,
     pub(super) entities: Entities,
-    /// The workload and everything that it is in.
+    /// The workload and every named entity that it is in.
     pub(super) principals: Vec<EntityUid>,
 }
 
@@ -44,7 +45,7 @@ pub(super) struct Scene {
 pub(super) struct Ask {
     pub(super) class: Class,
     pub(super) request: Request,
-    /// The resource and everything that it is in.
+    /// The resource and every named entity that it is in.
     pub(super) resources: Vec<EntityUid>,
 }
 
@@ -54,39 +55,38 @@ pub(super) struct Ask {
 pub(super) struct Unaskable(String);
 
 impl Vocabulary {
-    pub(super) fn new() -> Result<Self, ParseErrors> {
-        let action = |name: &str| EntityUid::from_str(&format!("Writ::Action::\"{name}\""));
+    pub(super) fn new(mut mentions: Mentions) -> Result<Self, Box<ParseErrors>> {
+        let kind =
+            |name: &str| EntityTypeName::from_str(&format!("Writ::{name}")).map_err(Box::new);
+        let action = kind("Action")?;
         Ok(Self {
-            workload: EntityTypeName::from_str("Writ::Workload")?,
-            source: EntityTypeName::from_str("Writ::Source")?,
-            profile: EntityTypeName::from_str("Writ::Profile")?,
-            selector: EntityTypeName::from_str("Writ::Selector")?,
-            service: EntityTypeName::from_str("Writ::Service")?,
-            secret: EntityTypeName::from_str("Writ::Secret")?,
-            folder: EntityTypeName::from_str("Writ::Folder")?,
-            issue: action("issue")?,
-            renew: action("renew")?,
-            read: action("read")?,
+            workload: kind("Workload")?,
+            service: kind("Service")?,
+            secret: kind("Secret")?,
+            issue: named(&action, "issue"),
+            renew: named(&action, "renew"),
+            read: named(&action, "read"),
+            sources: mentions.take(&kind("Source")?),
+            profiles: mentions.take(&kind("Profile")?),
+            selectors: mentions.take(&kind("Selector")?),
+            folders: mentions.take(&kind("Folder")?),
+            mentions,
         })
     }
 
     /// Every action with the type of resource that it is about.
     pub(super) fn classes(&self) -> [Class; 3] {
-        let class = |action: &EntityUid, resource: &EntityTypeName| Class {
-            action: action.clone(),
-            resource: resource.clone(),
-        };
         [
-            class(&self.issue, &self.service),
-            class(&self.renew, &self.service),
-            class(&self.read, &self.secret),
+            self.class(Verb::Issue, &self.service),
+            self.class(Verb::Renew, &self.service),
+            self.class(Verb::Read, &self.secret),
         ]
     }
 
     /// The question as requests over entities; no request at all for a token without audience.
     pub(super) fn scene(&self, question: &Question<'_>) -> Result<Scene, Unaskable> {
         let (workload, principals) = self.workload(question)?;
-        let context = circumstances(question)?;
+        let context = self.circumstances(question)?;
         let resources = match question.target {
             Target::Token { audiences, .. } => audiences
                 .iter()
@@ -98,10 +98,7 @@ impl Vocabulary {
         let mut entities = Vec::with_capacity(resources.len() + 1);
         for (resource, present) in resources {
             let uid = resource.uid();
-            let class = Class {
-                action: self.action(question.verb).clone(),
-                resource: uid.type_name().clone(),
-            };
+            let class = self.class(question.verb, uid.type_name());
             let action = class.action.clone();
             let request = Request::new(workload.uid(), action, uid, context.clone(), None)
                 .map_err(Unaskable::because)?;
@@ -120,40 +117,45 @@ impl Vocabulary {
         })
     }
 
-    fn action(&self, verb: Verb) -> &EntityUid {
-        match verb {
+    fn class(&self, verb: Verb, resource: &EntityTypeName) -> Class {
+        let action = match verb {
             Verb::Issue => &self.issue,
             Verb::Renew => &self.renew,
             Verb::Read => &self.read,
+        };
+        Class {
+            principal: self.workload.clone(),
+            action: action.clone(),
+            resource: resource.clone(),
         }
     }
 
     fn workload(&self, question: &Question<'_>) -> Result<Present, Unaskable> {
         let (identity, source) = (question.identity, question.source.as_str());
-        let mut groups = vec![
-            named(&self.source, source),
-            named(&self.profile, question.profile.name.as_str()),
-        ];
-        let mut attributes = HashMap::from([
-            ("source".to_owned(), text(source)),
-            ("spiffe_id".to_owned(), text(identity.id().as_str())),
-        ]);
+        let mut groups = Vec::new();
+        groups.extend(self.sources.get(source));
+        groups.extend(self.profiles.get(question.profile.name.as_str()));
+        let mut attributes = Attributes::default();
+        self.add(&mut attributes, "source", || text(source));
+        self.add(&mut attributes, "spiffe_id", || {
+            text(identity.id().as_str())
+        });
         for (claim, value) in identity.fixed() {
-            let selector = Selector::new(source, claim, value);
-            groups.push(named(&self.selector, selector.as_str()));
+            if !self.selectors.is_empty() {
+                let selector = Selector::new(source, claim, value);
+                groups.extend(self.selectors.get(selector.as_str()));
+            }
             if TYPED_CLAIMS.contains(&claim.as_str()) {
-                attributes.insert(claim.clone(), text(value));
+                self.add(&mut attributes, claim, || text(value));
             }
         }
-        present(
-            named(&self.workload, identity.id().as_str()),
-            attributes,
-            groups,
-        )
+        let uid = named(&self.workload, identity.id().as_str());
+        present(uid, attributes, groups)
     }
 
     fn service(&self, audience: &Audience) -> Result<Present, Unaskable> {
-        let attributes = HashMap::from([("audience".to_owned(), text(audience.as_str()))]);
+        let mut attributes = Attributes::default();
+        self.add(&mut attributes, "audience", || text(audience.as_str()));
         let service = named(&self.service, audience.as_str());
         present(service, attributes, Vec::new())
     }
@@ -162,11 +164,59 @@ impl Vocabulary {
         let path = path.as_str();
         let ends = path.match_indices('/').map(|(end, _)| end);
         let folders = ends
-            .filter_map(|end| path.get(..end))
-            .map(|folder| named(&self.folder, folder))
+            .filter_map(|end| self.folders.get(path.get(..end)?))
             .collect();
-        let attributes = HashMap::from([("path".to_owned(), text(path))]);
+        let mut attributes = Attributes::default();
+        self.add(&mut attributes, "path", || text(path));
         present(named(&self.secret, path), attributes, folders)
+    }
+
+    /// The schema's `Circumstances`. Two records of one kind are an error: no policy could tell which
+    /// of them it judges.
+    fn circumstances(&self, question: &Question<'_>) -> Result<Context, Unaskable> {
+        let (grant, scopes) = match question.target {
+            Target::Token { grant, scopes, .. } => (grant, Some(scopes)),
+            Target::Secret { grant, .. } => (grant, None),
+        };
+        let profile = question.profile;
+        let allow = profile.allow.iter().map(|risk| match risk {
+            Allowance::SelfHosted => text("self-hosted"),
+            Allowance::PullRequest => text("pull-request"),
+        });
+        let sender_required = match profile.sender {
+            SenderMode::Required => true,
+            SenderMode::Optional => false,
+        };
+        let scopes = scopes.into_iter().flatten();
+        let mut pairs = Attributes::default();
+        self.add(&mut pairs, "profile", || text(profile.name.as_str()));
+        self.add(&mut pairs, "grant", || text(grant.as_str()));
+        self.add(&mut pairs, "allow", || RestrictedExpression::new_set(allow));
+        self.add(&mut pairs, "sender_required", || truth(sender_required));
+        self.add(&mut pairs, "key_bound", || truth(question.key_bound));
+        self.add(&mut pairs, "scopes", || {
+            RestrictedExpression::new_set(scopes.map(|scope| text(scope.as_str())))
+        });
+        self.add(&mut pairs, "now", || {
+            // Cedar reads whole seconds or milliseconds, nothing finer.
+            RestrictedExpression::new_datetime(question.now.whole_seconds().to_string())
+        });
+        for record in question.records {
+            pairs.push((record.kind().as_str().to_owned(), shape(record)?));
+        }
+        Context::from_pairs(pairs).map_err(Unaskable::because)
+    }
+
+    /// Adds an attribute that some policy reads.
+    fn add(
+        &self,
+        attributes: &mut Attributes,
+        name: &str,
+        value: impl FnOnce() -> RestrictedExpression,
+    ) {
+        if self.mentions.reads(name) {
+            attributes.push((name.to_owned(), value()));
+        }
     }
 }
 
@@ -176,57 +226,21 @@ impl Unaskable {
     }
 }
 
-/// An entity, and the uids of it and of everything that it is in.
+type Attributes = Vec<(String, RestrictedExpression)>;
+
+/// An entity, and the uids of it and of every named one that it is in.
 type Present = (Entity, Vec<EntityUid>);
 
 fn present(
     uid: EntityUid,
-    attributes: HashMap<String, RestrictedExpression>,
+    attributes: Attributes,
     groups: Vec<EntityUid>,
 ) -> Result<Present, Unaskable> {
-    let parents: HashSet<_> = groups.iter().cloned().collect();
+    let parents = groups.clone();
     let mut uids = groups;
     uids.push(uid.clone());
-    let entity = Entity::new(uid, attributes, parents).map_err(Unaskable::because)?;
+    let entity = Entity::new_with_tags(uid, attributes, parents, []).map_err(Unaskable::because)?;
     Ok((entity, uids))
-}
-
-/// The schema's `Circumstances`. Two records of one kind are an error: no policy could tell which
-/// of them it judges.
-fn circumstances(question: &Question<'_>) -> Result<Context, Unaskable> {
-    let (grant, scopes) = match question.target {
-        Target::Token { grant, scopes, .. } => (grant, Some(scopes)),
-        Target::Secret { grant, .. } => (grant, None),
-    };
-    let profile = question.profile;
-    let allow = profile.allow.iter().map(|risk| match risk {
-        Allowance::SelfHosted => text("self-hosted"),
-        Allowance::PullRequest => text("pull-request"),
-    });
-    let sender_required = match profile.sender {
-        SenderMode::Required => true,
-        SenderMode::Optional => false,
-    };
-    let scopes = scopes
-        .into_iter()
-        .flatten()
-        .map(|scope| text(scope.as_str()));
-    let mut pairs = vec![
-        ("profile".to_owned(), text(profile.name.as_str())),
-        ("grant".to_owned(), text(grant.as_str())),
-        ("allow".to_owned(), RestrictedExpression::new_set(allow)),
-        ("sender_required".to_owned(), truth(sender_required)),
-        ("key_bound".to_owned(), truth(question.key_bound)),
-        ("scopes".to_owned(), RestrictedExpression::new_set(scopes)),
-        (
-            "now".to_owned(),
-            RestrictedExpression::new_datetime(question.now.whole_seconds().to_string()),
-        ),
-    ];
-    for record in question.records {
-        pairs.push((record.kind().as_str().to_owned(), shape(record)?));
-    }
-    Context::from_pairs(pairs).map_err(Unaskable::because)
 }
 
 /// A record by its fields, each of the type that the schema gives it.
@@ -281,10 +295,38 @@ mod tests {
 
     use super::*;
     use crate::decide::cases::Asked;
-    use crate::decide::load;
+    use crate::decide::load::{self, PolicySource};
+
+    /// The vocabulary of policies that name every group below and read every attribute.
+    fn vocabulary() -> Vocabulary {
+        let claims = TYPED_CLAIMS.map(|claim| format!("principal has {claim}"));
+        let text = format!(
+            r#"@id("groups") permit (principal, action, resource) when {{
+                principal in Writ::Source::"github" || principal in Writ::Profile::"deploy" ||
+                principal in Writ::Selector::"github:ref:x" ||
+                resource in [Writ::Folder::"a", Writ::Folder::"a/b"] || {}
+            }};
+            @id("workload") permit (principal, action, resource) when {{
+                context.now == datetime("2026-01-01") && context.grant == context.profile &&
+                context.scopes == context.allow && context.key_bound == context.sender_required &&
+                principal.source == principal.spiffe_id
+            }};
+            @id("secret") permit (principal, action, resource is Writ::Secret)
+                when {{ resource.path like "a*" }};
+            @id("service") permit (principal, action, resource is Writ::Service)
+                when {{ resource.audience like "a*" }};"#,
+            claims.join(" || ")
+        );
+        let source = PolicySource {
+            name: "all.cedar".to_owned(),
+            text,
+        };
+        let rules = load::rules(&load::schema().unwrap(), &[source]).unwrap();
+        Vocabulary::new(Mentions::of(&rules)).unwrap()
+    }
 
     fn conforms(schema: &Schema, asked: &Asked) {
-        let vocabulary = Vocabulary::new().unwrap();
+        let vocabulary = vocabulary();
         let scene = asked.put(|question| vocabulary.scene(question).unwrap());
         assert!(!scene.asks.is_empty());
         for ask in scene.asks {
@@ -323,7 +365,7 @@ mod tests {
             json!({"verb": "issue", "audiences": ["a", "https://b/c"], "scopes": ["x", "y"],
                    "allow": ["pull-request", "self-hosted"]}),
             json!({"verb": "renew", "audiences": ["a"], "sender_required": true,
-                   "key_bound": true, "now": "1969-12-31T23:59:59Z"}),
+                   "key_bound": true, "now": "1969-12-31T23:59:59.123456Z"}),
             json!({"verb": "read", "secret": "a"}),
             json!({"verb": "read", "secret": "a/b/c"}),
         ];
@@ -342,10 +384,38 @@ mod tests {
     }
 
     #[test]
+    fn a_group_is_the_one_of_the_right_source_claim_and_path() {
+        let vocabulary = vocabulary();
+        let groups = |asked: serde_json::Value| {
+            let scene = Asked::from_json(asked).put(|q| vocabulary.scene(q).unwrap());
+            let resources = scene.asks.into_iter().flat_map(|ask| ask.resources);
+            let all = scene.principals.into_iter().chain(resources);
+            all.map(|uid| uid.to_string())
+                .filter(|uid| !uid.contains("Workload") && !uid.contains("Secret"))
+                .collect::<Vec<_>>()
+        };
+        let secret = |path: &str| json!({"verb": "read", "secret": path});
+        assert_eq!(
+            groups(json!({"request": secret("a/b/c"), "claims": {"ref": "x"}})),
+            [
+                "Writ::Source::\"github\"",
+                "Writ::Profile::\"deploy\"",
+                "Writ::Selector::\"github:ref:x\"",
+                "Writ::Folder::\"a\"",
+                "Writ::Folder::\"a/b\"",
+            ]
+        );
+        assert_eq!(
+            groups(json!({"request": secret("ab/b"), "claims": {"head_ref": "x"}})),
+            ["Writ::Source::\"github\"", "Writ::Profile::\"deploy\""]
+        );
+    }
+
+    #[test]
     fn the_schema_has_the_classes_and_no_action_groups() {
         let schema = load::schema().unwrap();
         assert_eq!(schema.action_groups().next(), None);
-        let classes = Vocabulary::new().unwrap().classes();
+        let classes = vocabulary().classes();
         let environments: Vec<_> = schema.request_envs().collect();
         assert_eq!(environments.len(), classes.len());
         for class in classes {

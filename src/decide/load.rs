@@ -3,7 +3,7 @@
 //! a reason code that does not exist, a misspelt annotation. A forbid that silently never matches is
 //! worse than none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr as _;
 
@@ -35,6 +35,8 @@ pub struct PolicyError {
 /// A policy that passed every check, and what its denial says.
 pub(super) struct Rule {
     pub(super) policy: Policy,
+    /// The policy's JSON form, in which every name and attribute is plain text.
+    pub(super) form: serde_json::Value,
     pub(super) code: Option<Code>,
     pub(super) advice: Option<String>,
 }
@@ -136,22 +138,28 @@ fn read(source: &PolicySource) -> Result<Vec<Placed>, PolicyError> {
             "write the entity in place of ?principal or ?resource",
         ));
     }
-    let mut placed = Vec::new();
-    // The text of a parsed policy is a piece of the file; equal texts stand one after the other.
-    let mut ends: BTreeMap<String, usize> = BTreeMap::new();
-    for policy in parsed.policies() {
+    // Unnamed policies are called policy0, policy1 … in the order of the file, and the text of each
+    // is a piece of it.
+    let mut policies: Vec<_> = parsed.policies().collect();
+    policies.sort_by_key(|policy| {
+        let name = policy.id().to_string();
+        (name.len(), name)
+    });
+    let mut placed = Vec::with_capacity(policies.len());
+    let mut line = 1;
+    let mut rest = source.text.as_str();
+    for policy in policies {
         let text = policy.to_cedar().unwrap_or_else(|| policy.to_string());
-        let end = ends.entry(text.clone()).or_insert(0);
-        let start = source.text.get(*end..).and_then(|rest| rest.find(&text));
-        let offset = start.map(|start| *end + start);
-        *end = offset.map_or(*end, |offset| offset + text.len());
-        let place = at(line_of(&source.text, offset));
+        let (before, after) = rest.split_once(&text).unwrap_or(("", rest));
+        line += newlines(before);
+        let place = at(line);
         placed.push(Placed {
             rule: annotated(policy, &place)?,
             place,
         });
+        line += newlines(&text);
+        rest = after;
     }
-    placed.sort_by_key(|found| found.place.line);
     Ok(placed)
 }
 
@@ -189,8 +197,12 @@ fn annotated(policy: &Policy, place: &PolicyError) -> Result<Rule, PolicyError> 
             "say it shorter",
         ));
     }
+    let form = policy
+        .to_json()
+        .map_err(|error| place.because(error.to_string(), "write the policy another way"))?;
     Ok(Rule {
         policy: policy.new_id(PolicyId::new(id)),
+        form,
         code,
         advice,
     })
@@ -275,8 +287,11 @@ fn first_line(text: &str, finding: &impl Diagnostic) -> usize {
 
 /// The line of a byte offset, counted from 1; the first line where the place is not known.
 fn line_of(text: &str, offset: Option<usize>) -> usize {
-    let before = text.as_bytes().get(..offset.unwrap_or(0)).unwrap_or(&[]);
-    1 + before.iter().filter(|byte| **byte == b'\n').count()
+    1 + newlines(text.get(..offset.unwrap_or(0)).unwrap_or(""))
+}
+
+fn newlines(text: &str) -> usize {
+    text.matches('\n').count()
 }
 
 fn is_id(text: &str) -> bool {

@@ -13,6 +13,7 @@ pub mod denial;
 pub mod engine;
 mod entities;
 pub mod load;
+mod mention;
 pub mod permit;
 mod select;
 mod standing;
@@ -32,27 +33,27 @@ use crate::error::Code;
 ///
 /// # Errors
 /// Denied or undetermined, with the field that decided.
-pub fn decide(case: Case<'_>, policies: &PolicySet, now: Timestamp) -> Result<Permit, Refusal> {
-    standing::check(&case, now)?;
-    bindings::check(&case, now)?;
-    let grants = grants(&case)?;
-    let planned = plan(&case, &grants)?;
-    let permits = judge(&case, &planned, policies, now)?;
+pub fn decide(case: &Case<'_>, policies: &PolicySet, now: Timestamp) -> Result<Permit, Refusal> {
+    standing::check(case, now)?;
+    bindings::check(case, now)?;
+    let grants = grants(case)?;
+    let planned = plan(case, &grants)?;
+    let permits = judge(case, &planned, policies, now)?;
     let deadline = case
         .standing
         .task
         .as_ref()
         .map_or_else(|| now.plus(case.profile.lifetimes.deadline), |t| t.deadline);
-    let validity = validity(&case, &planned, deadline, now)?;
+    let validity = validity(case, &planned, deadline, now)?;
     Ok(Permit::new(PermitParts {
         verb: case.verb,
         profile: case.profile.name.clone(),
         task_name: case.task_name.clone(),
         instance: case.instance.clone(),
         identity: case.identity.clone(),
-        bindings: bindings::pins(&case),
+        bindings: bindings::pins(case),
         grants,
-        spends: spends(&case, &planned),
+        spends: spends(case, &planned),
         planned,
         deadline,
         validity,

@@ -1,23 +1,28 @@
 //! Which policies can speak about a request. Cedar evaluates every policy it is given, so what a
 //! policy's scope rules out is left out before: by action, by the resource's type, and by the one
-//! entity that the scope names.
+//! entity that the scope names. What selection has settled is then not evaluated again: the policy is
+//! kept without that part of its scope.
 //!
-//! Leaving out is exact: a policy is skipped only if its scope is false for the request, and a false
-//! scope can neither match nor fail. `judging_selected_policies_is_judging_all` holds it to that.
+//! This is exact: a policy is skipped only if its scope is false for the request, and a false scope
+//! can neither match nor fail. `judging_selected_policies_is_judging_all` holds it to that.
 
 use std::collections::HashMap;
 
 use cedar_policy::{
-    ActionConstraint, EntityTypeName, EntityUid, Policy, PolicySet, PolicySetError,
-    PrincipalConstraint, ResourceConstraint,
+    ActionConstraint, EntityTypeName, EntityUid, Policy, PolicySet, PrincipalConstraint,
+    ResourceConstraint,
 };
+use serde_json::json;
+
+use crate::decide::load::Rule;
 
 /// All policies, by what they can apply to.
-pub(super) struct Selection(HashMap<Class, Candidates>);
+pub(super) struct Selection(Vec<(Class, Candidates)>);
 
-/// Requests of one action on one type of resource.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Requests of one action by one type of principal on one type of resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Class {
+    pub(super) principal: EntityTypeName,
     pub(super) action: EntityUid,
     pub(super) resource: EntityTypeName,
 }
@@ -29,35 +34,52 @@ struct Candidates {
     naming: HashMap<EntityUid, PolicySet>,
 }
 
+/// A checked policy cannot be arranged: the engine contradicts itself.
+#[derive(Debug, thiserror::Error)]
+#[error("policy {id}: {reason}")]
+pub(super) struct Unfit {
+    id: String,
+    reason: String,
+}
+
 impl Selection {
-    pub(super) fn new<'a>(
+    pub(super) fn new(
         classes: impl IntoIterator<Item = Class>,
-        policies: impl Iterator<Item = &'a Policy> + Clone,
-    ) -> Result<Self, Box<PolicySetError>> {
-        let mut selection = HashMap::new();
-        for class in classes {
-            let mut candidates = Candidates::default();
-            for policy in policies.clone().filter(|policy| class.admits(policy)) {
-                let part = match named(policy) {
-                    Some(entity) => candidates.naming.entry(entity).or_default(),
-                    None => &mut candidates.general,
+        rules: &[Rule],
+    ) -> Result<Self, Unfit> {
+        let mut selection: Vec<_> = classes
+            .into_iter()
+            .map(|class| (class, Candidates::default()))
+            .collect();
+        for rule in rules {
+            let key = Key::of(&rule.policy);
+            let settled = key.settle(rule).map_err(|e| Unfit::new(rule, &*e))?;
+            for (class, candidates) in &mut selection {
+                if !class.admits(&rule.policy) {
+                    continue;
+                }
+                let part = match &key {
+                    Key::Resource(entity) | Key::Principal(entity) => {
+                        candidates.naming.entry(entity.clone()).or_default()
+                    }
+                    Key::Anybody => &mut candidates.general,
                 };
-                part.add(policy.clone())?;
+                part.add(settled.clone())
+                    .map_err(|e| Unfit::new(rule, &e))?;
             }
-            selection.insert(class, candidates);
         }
         Ok(Self(selection))
     }
 
     /// The parts of the policy set that have to be evaluated; a request of no known class has none,
-    /// so that nothing permits it. `present` are the request's principal and resource and everything
-    /// that these are in.
+    /// so that nothing permits it. `present` are the request's principal and resource and every
+    /// named entity that these are in.
     pub(super) fn parts<'a>(
         &self,
         class: &Class,
         present: impl Iterator<Item = &'a EntityUid>,
     ) -> Vec<&PolicySet> {
-        let Some(candidates) = self.0.get(class) else {
+        let Some((_, candidates)) = self.0.iter().find(|(known, _)| known == class) else {
             return Vec::new();
         };
         let mut parts = Vec::new();
@@ -80,31 +102,81 @@ impl Class {
             ActionConstraint::Eq(action) => action == self.action,
             ActionConstraint::In(actions) => actions.contains(&self.action),
         };
+        // An entity can be in one of another type.
+        let principal = match policy.principal_constraint() {
+            PrincipalConstraint::Any | PrincipalConstraint::In(_) => true,
+            PrincipalConstraint::Eq(entity) => *entity.type_name() == self.principal,
+            PrincipalConstraint::Is(kind) | PrincipalConstraint::IsIn(kind, _) => {
+                kind == self.principal
+            }
+        };
         let resource = match policy.resource_constraint() {
-            // A resource can be in an entity of another type.
             ResourceConstraint::Any | ResourceConstraint::In(_) => true,
-            ResourceConstraint::Eq(resource) => *resource.type_name() == self.resource,
+            ResourceConstraint::Eq(entity) => *entity.type_name() == self.resource,
             ResourceConstraint::Is(kind) | ResourceConstraint::IsIn(kind, _) => {
                 kind == self.resource
             }
         };
-        action && resource
+        action && principal && resource
     }
 }
 
-/// An entity that the request must be by, be about, or be in for the policy to apply.
-fn named(policy: &Policy) -> Option<EntityUid> {
-    let resource = match policy.resource_constraint() {
-        ResourceConstraint::Eq(entity)
-        | ResourceConstraint::In(entity)
-        | ResourceConstraint::IsIn(_, entity) => Some(entity),
-        ResourceConstraint::Any | ResourceConstraint::Is(_) => None,
-    };
-    let principal = match policy.principal_constraint() {
-        PrincipalConstraint::Eq(entity)
-        | PrincipalConstraint::In(entity)
-        | PrincipalConstraint::IsIn(_, entity) => Some(entity),
-        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
-    };
-    resource.or(principal)
+/// An entity that the request must be about, be by, or be in for the policy to apply.
+enum Key {
+    Resource(EntityUid),
+    Principal(EntityUid),
+    Anybody,
+}
+
+impl Key {
+    fn of(policy: &Policy) -> Self {
+        let principal = match policy.principal_constraint() {
+            PrincipalConstraint::Eq(entity)
+            | PrincipalConstraint::In(entity)
+            | PrincipalConstraint::IsIn(_, entity) => Some(Self::Principal(entity)),
+            PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
+        };
+        match policy.resource_constraint() {
+            ResourceConstraint::Eq(entity)
+            | ResourceConstraint::In(entity)
+            | ResourceConstraint::IsIn(_, entity) => Self::Resource(entity),
+            ResourceConstraint::Any | ResourceConstraint::Is(_) => {
+                principal.unwrap_or(Self::Anybody)
+            }
+        }
+    }
+
+    /// The policy without what its class and key have settled: the action and the resource, and the
+    /// principal unless the resource is the key and the principal may be anybody's.
+    fn settle(&self, rule: &Rule) -> Result<Policy, Box<dyn std::error::Error>> {
+        let principal_is_open = match (self, rule.policy.principal_constraint()) {
+            (Self::Anybody | Self::Principal(_), _)
+            | (Self::Resource(_), PrincipalConstraint::Any | PrincipalConstraint::Is(_)) => false,
+            (
+                Self::Resource(_),
+                PrincipalConstraint::Eq(_)
+                | PrincipalConstraint::In(_)
+                | PrincipalConstraint::IsIn(..),
+            ) => true,
+        };
+        let mut form = rule.form.clone();
+        let settled: &[&str] = if principal_is_open {
+            &["action", "resource"]
+        } else {
+            &["principal", "action", "resource"]
+        };
+        for part in settled {
+            *form.get_mut(*part).ok_or("it has no scope")? = json!({"op": "All"});
+        }
+        Ok(Policy::from_json(Some(rule.policy.id().clone()), form)?)
+    }
+}
+
+impl Unfit {
+    fn new(rule: &Rule, reason: &(impl std::fmt::Display + ?Sized)) -> Self {
+        Self {
+            id: rule.id(),
+            reason: reason.to_string(),
+        }
+    }
 }

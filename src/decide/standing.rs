@@ -112,18 +112,24 @@ fn check_session(session: &Session, case: &Case<'_>, now: Timestamp) -> Result<(
 /// A refusal by what ended long ago gives the reason of that end, so that the second answer explains
 /// as much as the first.
 fn ended(end: &End, otherwise: Code, text: &'static str) -> Refusal {
-    let (code, public) = match end.code {
-        Code::ContextEnded => (end.code, "the run or job that justified it is over"),
-        Code::ContextMismatch => (
-            end.code,
-            "the context that justified it has changed, and it has ended",
-        ),
-        Code::TaskClosed => (end.code, "the task was closed"),
-        Code::TaskRevoked => (end.code, "the task was revoked"),
-        _ => (otherwise, text),
-    };
+    let own = REASONS.iter().find(|(code, _)| *code == end.code);
+    let (code, public) = own.copied().unwrap_or((otherwise, text));
     let mut denial = Denial::new(code, public);
     denial.field.clone_from(&end.field);
     denial.internal = Some(format!("ended at {} by {}", end.at, end.code));
     denial.into()
 }
+
+/// Ends that explain themselves.
+const REASONS: [(Code, &str); 4] = [
+    (
+        Code::ContextEnded,
+        "the run or job that justified it is over",
+    ),
+    (
+        Code::ContextMismatch,
+        "the context that justified it has changed, and it has ended",
+    ),
+    (Code::TaskClosed, "the task was closed"),
+    (Code::TaskRevoked, "the task was revoked"),
+];

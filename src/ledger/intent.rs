@@ -63,10 +63,8 @@ pub fn open(permit: Permit, secret: Option<SealedVersion>, scene: Scene<'_>) -> 
     draft.guards(&parts, &lineage);
     draft.single_use(&parts, &task, &session);
     let entry = entry(parts, &task, &session, scene.now);
-    let lane = match &entry.event {
-        Event::Renewed(_) => Lane::Renew,
-        _ => Lane::Issue,
-    };
+    let renews = matches!(entry.event, Event::Renewed(_));
+    let lane = if renews { Lane::Renew } else { Lane::Issue };
     let change = Change {
         id: ChangeId::new(scene.now, scene.entropy),
         realm: scene.realm,

@@ -439,6 +439,11 @@ mod tests {
                 opened_at: self.now,
                 deadline: lineage.deadline,
                 expires_at: lineage.deadline,
+                granted: TokenGrant {
+                    name: "deploy".parse().unwrap(),
+                    audiences: [].into(),
+                    scopes: [].into(),
+                },
                 evidence: EvidenceMark {
                     digest: Digest::from_bytes([3; 32]),
                     issued_at: self.now,

@@ -184,7 +184,9 @@ mod tests {
         let (live, over) = (touch(id, 1, Life::Live), touch(id, 2, Life::Over));
         for order in [[&live, &over], [&over, &live]] {
             let view = View::new(10);
-            order.iter().for_each(|t| view.join(t));
+            for touch in order {
+                view.join(touch);
+            }
             assert_eq!(view.task(id).map(|s| s.life), Some(Life::Over));
         }
     }

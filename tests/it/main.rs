@@ -1,4 +1,28 @@
-//! Every test that goes through a surface: one binary, a folder per capability.
+//! What the server does, seen from outside its modules: one binary, a folder per capability.
 
+#![expect(
+    unreachable_pub,
+    reason = "the harness and its tests are one crate that nobody imports"
+)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a harness that cannot go on fails its test by panicking"
+)]
+
+mod audit;
+mod binary;
+mod context;
+mod dpop;
+mod evidence;
+mod exchange;
+mod peers;
+mod renewal;
+mod revocation;
+mod rules;
+mod secrets;
+mod store;
 mod story;
 mod support;

@@ -252,7 +252,7 @@ const NOTADB: i32 = 26;
 fn fault(error: sqlx::Error) -> CommitFault {
     let code = error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .and_then(|code| code.parse::<i32>().ok())
         .map(|extended| extended & 0xff);
     let down = super::row::down(error);

@@ -55,6 +55,10 @@ pub(super) fn stored(number: u64) -> Result<i64, Down> {
     i64::try_from(number).map_err(|_| Down(format!("{number} cannot be kept")))
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "`map_err` hands the error over"
+)]
 pub(super) fn down(error: sqlx::Error) -> Down {
     Down(error.to_string())
 }

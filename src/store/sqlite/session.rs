@@ -10,9 +10,10 @@ use crate::domain::ids::{Realm, SessionId};
 use crate::domain::key::Thumbprint;
 use crate::domain::name::{InstanceName, TaskName};
 use crate::domain::session::Session;
+use crate::domain::standing::{Held, Standing};
+use crate::store::Down;
 use crate::store::row_mac::RowMac;
 use crate::store::writer::{Keys, Ledgers};
-use crate::store::{Down, Held, Standing};
 
 /// Reads the sessions that a batch names by id or by key.
 pub(super) async fn load(
@@ -21,7 +22,7 @@ pub(super) async fn load(
     keys: &Keys,
     into: &mut Ledgers,
 ) -> Result<(), Down> {
-    if keys.sessions.is_empty() && keys.session_keys.is_empty() {
+    if keys.sessions.is_empty() && keys.held_by.is_empty() {
         return Ok(());
     }
     let ids: Vec<_> = keys
@@ -30,7 +31,7 @@ pub(super) async fn load(
         .map(|(realm, id)| (realm.number(), hex::encode(id.as_bytes())))
         .collect();
     let by_key: Vec<_> = keys
-        .session_keys
+        .held_by
         .iter()
         .map(|(realm, lineage, key)| {
             let (lineage, jkt) = (

@@ -110,7 +110,7 @@ async fn lineages(
         ids.push((realm.number(), hex::encode(id)));
     }
     let found: Vec<_> = found.iter().map(|lineage| (realm, lineage)).collect();
-    binding::close(db, &found).await?;
+    binding::forget(db, &found).await?;
     let done = sqlx::query(DELETE_LINEAGES).bind(json(&ids)?).execute(db);
     done.await.map(|done| done.rows_affected()).map_err(down)
 }
@@ -133,7 +133,7 @@ async fn next_realm(gate: &Gate, after: Option<Realm>) -> Result<Option<Realm>, 
 
 /// How long a row outlives its time: longer than any clock may be off, and than anybody would still
 /// ask what became of it.
-const GRACE: Duration = Duration::from_secs(60 * 60);
+const GRACE: Duration = Duration::from_hours(1);
 
 /// How many rows one transaction deletes: few enough that a revocation does not notice the wait.
 const CHUNK: u64 = 512;

@@ -19,7 +19,7 @@ pub(in crate::store) struct Keys {
     pub(in crate::store) lineages: BTreeSet<(Realm, LineageId)>,
     pub(in crate::store) instances: BTreeSet<(Realm, TaskId, InstanceName)>,
     pub(in crate::store) sessions: BTreeSet<(Realm, SessionId)>,
-    pub(in crate::store) session_keys: BTreeSet<(Realm, LineageId, Option<Thumbprint>)>,
+    pub(in crate::store) held_by: BTreeSet<(Realm, LineageId, Option<Thumbprint>)>,
     pub(in crate::store) credentials: BTreeSet<(Realm, LineageId, CredentialId)>,
     pub(in crate::store) spent: BTreeSet<(Realm, TaskId, GrantName)>,
     pub(in crate::store) bars: BTreeSet<(Realm, BarKey)>,
@@ -85,8 +85,7 @@ impl Keys {
                 self.sessions.insert((realm, session.id));
                 self.lineages.insert((realm, session.lineage));
                 if session.epoch == Epoch::FIRST {
-                    self.session_keys
-                        .insert((realm, session.lineage, session.key));
+                    self.held_by.insert((realm, session.lineage, session.key));
                 }
             }
             Write::Credential(credential) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Settings;
 use crate::ledger::change::{Change, Lane};
@@ -21,13 +21,14 @@ pub(super) struct Waiting {
     pub(super) answer: oneshot::Sender<Answer>,
 }
 
-/// The callers' end.
-#[derive(Debug, Clone)]
+/// The callers' end. When it is gone nobody can come any more, and the writer ends.
+#[derive(Debug)]
 pub(in crate::store) struct Lanes {
     revoke: mpsc::Sender<Waiting>,
     renew: mpsc::Sender<Waiting>,
     issue: mpsc::Sender<Waiting>,
     retry_after: Duration,
+    _gone: DropGuard,
 }
 
 /// The writer's end.
@@ -50,6 +51,7 @@ pub(super) fn lanes(settings: &Settings, closing: CancellationToken) -> (Lanes, 
         renew: to_renew,
         issue: to_issue,
         retry_after: settings.retry_after,
+        _gone: closing.clone().drop_guard(),
     };
     let intake = Intake {
         revoke,

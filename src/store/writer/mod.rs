@@ -138,3 +138,6 @@ impl Ledgers {
         rows.admit(change, now)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,11 +78,10 @@ pub fn retry_after(error: &Error, headers: &mut http::HeaderMap) {
 /// Says once, at the boundary that handles it, what only the operator may read.
 pub fn log(error: &Error) {
     let (code, field, internal) = (error.code().as_str(), error.field(), error.internal());
+    let text = error.public();
     match error.kind() {
-        Kind::Internal => tracing::error!(code, field, internal, "failed: {}", error.public()),
-        Kind::Undetermined => {
-            tracing::warn!(code, field, internal, "undetermined: {}", error.public())
-        }
+        Kind::Internal => tracing::error!(code, field, internal, "failed: {text}"),
+        Kind::Undetermined => tracing::warn!(code, field, internal, "undetermined: {text}"),
         Kind::Malformed
         | Kind::Unverified
         | Kind::Unauthenticated
@@ -90,7 +89,7 @@ pub fn log(error: &Error) {
         | Kind::Scope
         | Kind::Denied
         | Kind::Absent
-        | Kind::Conflict => tracing::debug!(code, field, internal, "refused: {}", error.public()),
+        | Kind::Conflict => tracing::debug!(code, field, internal, "refused: {text}"),
     }
 }
 

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 
 use crate::broker::issued::Issued;
+use crate::broker::laps::ended;
 use crate::broker::read::ReadRequest;
 use crate::domain::credential::CredentialKind;
 use crate::error::{Code, Error};
@@ -24,7 +25,11 @@ pub async fn handle(
     Path(path): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    match answer(&public, &path, &headers).await {
+    let clock = public.broker.clock.as_ref();
+    let began = clock.elapsed();
+    let outcome = answer(&public, &path, &headers).await;
+    ended(clock, "read", began, &outcome);
+    match outcome {
         Ok(response) => response,
         Err(error) => problem::response(&error),
     }
@@ -76,12 +81,11 @@ fn encode(issued: &Issued) -> Result<Response, Error> {
         return Err(Error::new(Code::Internal, "not a secret"));
     };
     let encoded;
-    let (text, encoding) = match value.expose_str() {
-        Some(text) => (text, "utf-8"),
-        None => {
-            encoded = zeroize::Zeroizing::new(STANDARD.encode(value.expose()));
-            (encoded.as_str(), "base64")
-        }
+    let (text, encoding) = if let Some(text) = value.expose_str() {
+        (text, "utf-8")
+    } else {
+        encoded = zeroize::Zeroizing::new(STANDARD.encode(value.expose()));
+        (encoded.as_str(), "base64")
     };
     let body = SecretResponse {
         path: lease.path.as_str(),

@@ -4,20 +4,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
-use writ::seams::Clock as _;
 use writ_practice::client::{Proof, SessionKey};
 use writ_practice::{StartJob, StartRun, StartedJob, StartedRun};
 
-use super::broker::{BILLING_SECRET, Broker, ENVIRONMENT, REPO};
+use super::broker::{BILLING_SECRET, Broker, ENVIRONMENT, REPO, keep_time};
 
 pub const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 pub const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
-/// A client of one broker.
+/// A client of one broker; its clones share connections.
+#[derive(Clone)]
 pub struct Client {
     pub http: reqwest::Client,
     pub issuer: String,
-    clock: std::sync::Arc<writ::seams::ManualClock>,
+    clock: std::sync::Arc<dyn writ::seams::Clock>,
+    /// The world whose clock is set to the broker's, where that one stands still.
+    site: Option<std::sync::Arc<writ_practice::Site>>,
 }
 
 /// An answer: its status, headers and JSON.
@@ -32,6 +34,15 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 
 impl Client {
     pub fn new(broker: &Broker) -> Self {
+        let clock = std::sync::Arc::clone(&broker.clock);
+        Self {
+            site: Some(std::sync::Arc::clone(broker.site())),
+            ..Self::of(broker.issuer.clone(), clock)
+        }
+    }
+
+    /// A client of the broker with this issuer.
+    pub fn of(issuer: String, clock: std::sync::Arc<dyn writ::seams::Clock>) -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "a client of the broker, not the broker's own"
@@ -39,8 +50,9 @@ impl Client {
         let http = reqwest::Client::new();
         Self {
             http,
-            issuer: broker.issuer.clone(),
-            clock: std::sync::Arc::clone(&broker.clock),
+            issuer,
+            clock,
+            site: None,
         }
     }
 
@@ -52,6 +64,9 @@ impl Client {
     }
 
     pub async fn ask_id_token(&self, job: &StartedJob, audience: &str) -> Answer {
+        if let Some(site) = &self.site {
+            keep_time(site, self.clock.as_ref());
+        }
         let request = self
             .http
             .get(&job.token_url)
@@ -87,34 +102,74 @@ impl Client {
         key: Option<&SessionKey>,
         more: &[(&str, &str)],
     ) -> Answer {
+        let answer = self.try_exchange_token(token, key, more).await;
+        answer.expect("an answer")
+    }
+
+    /// `None` when no answer comes.
+    pub async fn try_exchange_token(
+        &self,
+        token: &str,
+        key: Option<&SessionKey>,
+        more: &[(&str, &str)],
+    ) -> Option<Answer> {
         let mut form = vec![
             ("grant_type", EXCHANGE),
             ("subject_token", token),
             ("subject_token_type", ID_TOKEN),
         ];
         form.extend_from_slice(more);
-        self.token_endpoint(&form, key).await
+        self.try_token_endpoint(&form, key).await
     }
 
     /// Renews by the handle of an earlier answer.
     pub async fn renew(&self, earlier: &Answer, key: &SessionKey, more: &[(&str, &str)]) -> Answer {
+        let answer = self.try_renew(earlier, key, more).await;
+        answer.expect("an answer")
+    }
+
+    pub async fn try_renew(
+        &self,
+        earlier: &Answer,
+        key: &SessionKey,
+        more: &[(&str, &str)],
+    ) -> Option<Answer> {
         let handle = earlier.json["refresh_token"].as_str().unwrap();
         let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", handle)];
         form.extend_from_slice(more);
-        self.token_endpoint(&form, Some(key)).await
+        self.try_token_endpoint(&form, Some(key)).await
     }
 
     pub async fn token_endpoint(&self, form: &[(&str, &str)], key: Option<&SessionKey>) -> Answer {
+        let answer = self.try_token_endpoint(form, key).await;
+        answer.expect("an answer")
+    }
+
+    pub async fn try_token_endpoint(
+        &self,
+        form: &[(&str, &str)],
+        key: Option<&SessionKey>,
+    ) -> Option<Answer> {
         let url = format!("{}/oauth2/token", self.issuer);
         let mut request = self.http.post(&url).form(form);
         if let Some(key) = key {
             request = request.header("DPoP", self.proof(key, "POST", &url, None));
         }
-        answer(request.send().await.unwrap()).await
+        try_answer(request).await
     }
 
     /// Reads a secret with the token of an earlier answer.
     pub async fn secret(&self, path: &str, earlier: &Answer, key: Option<&SessionKey>) -> Answer {
+        let answer = self.try_secret(path, earlier, key).await;
+        answer.expect("an answer")
+    }
+
+    pub async fn try_secret(
+        &self,
+        path: &str,
+        earlier: &Answer,
+        key: Option<&SessionKey>,
+    ) -> Option<Answer> {
         let url = format!("{}/api/v1/secret/{path}", self.issuer);
         let token = earlier.json["access_token"].as_str().unwrap();
         let request = self.http.get(&url);
@@ -124,7 +179,7 @@ impl Client {
                 .header("DPoP", self.proof(key, "GET", &url, Some(token))),
             None => request.bearer_auth(token),
         };
-        answer(request.send().await.unwrap()).await
+        try_answer(request).await
     }
 
     /// What the resource server `billing` learns of a token.
@@ -147,16 +202,12 @@ impl Client {
     }
 
     pub async fn revoke(&self, held: &str) -> Answer {
+        self.try_revoke(held).await.expect("an answer")
+    }
+
+    pub async fn try_revoke(&self, held: &str) -> Option<Answer> {
         let url = format!("{}/oauth2/revoke", self.issuer);
-        answer(
-            self.http
-                .post(&url)
-                .form(&[("token", held)])
-                .send()
-                .await
-                .unwrap(),
-        )
-        .await
+        try_answer(self.http.post(&url).form(&[("token", held)])).await
     }
 
     /// A fresh proof for one request.
@@ -211,14 +262,23 @@ impl Answer {
 }
 
 async fn answer(response: Response) -> Answer {
+    read(response).await.unwrap()
+}
+
+async fn try_answer(request: reqwest::RequestBuilder) -> Option<Answer> {
+    read(request.send().await.ok()?).await
+}
+
+/// `None` when the answer ends before its end.
+async fn read(response: Response) -> Option<Answer> {
     let (status, headers) = (response.status(), response.headers().clone());
-    let body = response.bytes().await.unwrap();
+    let body = response.bytes().await.ok()?;
     let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    Answer {
+    Some(Answer {
         status,
         headers,
         json,
-    }
+    })
 }
 
 /// A run with one job in the trusted environment.

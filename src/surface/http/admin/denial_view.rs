@@ -90,35 +90,10 @@ pub enum EndedKind {
 impl Explanation {
     /// `None` when the entry is no refusal.
     pub(super) fn of(entry: &StoredEntry, leaf: &Leaf) -> Option<Self> {
-        let (verdict, refused) = match &leaf.event {
-            Event::Denied(refused) => (Verdict::Denied, refused),
-            Event::Undetermined(refused) => (Verdict::Undetermined, refused),
-            Event::Issued(_)
-            | Event::Renewed(_)
-            | Event::SecretRead(_)
-            | Event::TaskClosed { .. }
-            | Event::TaskRevoked { .. }
-            | Event::SessionRevoked { .. }
-            | Event::CredentialRevoked { .. }
-            | Event::BarSet { .. }
-            | Event::ContextEnded { .. }
-            | Event::SecretStored { .. }
-            | Event::SecretDeleted { .. }
-            | Event::KeyMoved { .. } => return None,
-        };
+        let (verdict, refused) = refusal(&leaf.event)?;
         Some(Self {
             id: DenialId(entry.position).to_string(),
             at: leaf.at.into(),
-            ended: leaf.writes.iter().filter_map(ended).collect(),
-            subject: leaf.subject.clone(),
-            ..Self::refused(verdict, refused, leaf.at)
-        })
-    }
-
-    fn refused(verdict: Verdict, refused: &Refused, at: Timestamp) -> Self {
-        Self {
-            id: String::new(),
-            at: at.into(),
             verdict,
             verb: refused.verb.clone(),
             code: refused.code,
@@ -127,14 +102,37 @@ impl Explanation {
             observed: refused.observed.clone(),
             detail: refused.public.clone(),
             internal: refused.internal.clone(),
-            subject: Subject::default(),
+            subject: leaf.subject.clone(),
             identity: refused.identity.clone(),
             evidence: refused.evidence,
             policies: refused.policies.clone(),
-            facts: refused.facts.iter().map(|f| FactView::of(f, at)).collect(),
-            ended: Vec::new(),
+            facts: refused
+                .facts
+                .iter()
+                .map(|fact| FactView::of(fact, leaf.at))
+                .collect(),
+            ended: leaf.writes.iter().filter_map(ended).collect(),
             advice: advice(refused.code).to_owned(),
-        }
+        })
+    }
+}
+
+fn refusal(event: &Event) -> Option<(Verdict, &Refused)> {
+    match event {
+        Event::Denied(refused) => Some((Verdict::Denied, refused)),
+        Event::Undetermined(refused) => Some((Verdict::Undetermined, refused)),
+        Event::Issued(_)
+        | Event::Renewed(_)
+        | Event::SecretRead(_)
+        | Event::TaskClosed { .. }
+        | Event::TaskRevoked { .. }
+        | Event::SessionRevoked { .. }
+        | Event::CredentialRevoked { .. }
+        | Event::BarSet { .. }
+        | Event::ContextEnded { .. }
+        | Event::SecretStored { .. }
+        | Event::SecretDeleted { .. }
+        | Event::KeyMoved { .. } => None,
     }
 }
 

@@ -10,7 +10,6 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::AdminState;
 use super::failed::Failed;
 use crate::error::{Code, Error};
 use crate::surface::http::peer::Peer;
@@ -70,12 +69,12 @@ impl Operator {
 
 /// Lets operators through, with their name for the record, and nobody else.
 pub(super) async fn require(
-    State(state): State<Arc<AdminState>>,
+    State(operators): State<Arc<Operators>>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let peer = request.extensions().get::<Peer>();
-    let Some(operator) = peer.and_then(|peer| state.operators.at(peer)) else {
+    let Some(operator) = peer.and_then(|peer| operators.at(peer)) else {
         let refusal = Error::new(Code::OperatorRequired, "only operators may do this");
         return Failed::from(refusal).into_response();
     };
@@ -99,6 +98,13 @@ const MOST_ACCOUNTS: u64 = 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+
+    use axum::body::Body;
+    use axum::routing::get;
+    use axum::{Extension, Router, middleware};
+    use http::{Method, StatusCode};
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
 
     use super::*;
     use crate::surface::socket::Caller;
@@ -144,6 +150,55 @@ mod tests {
         };
         assert_eq!(operators().at(&Peer::Tcp { addr }), None);
         assert_eq!(operators().at(&tls), None);
+    }
+
+    /// What a route answers to whoever is at the other end.
+    async fn asked(method: Method, path: &str, peer: Option<Peer>) -> (StatusCode, String) {
+        let named = |Extension(by): Extension<Operator>| async move { by.as_str().to_owned() };
+        let gate = middleware::from_fn_with_state(Arc::new(operators()), require);
+        let router = Router::new()
+            .route("/orders", get(named).post(named))
+            .layer(gate);
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(peer) = peer {
+            request = request.extension(peer);
+        }
+        let request = request.body(Body::from("forged")).unwrap();
+        let answer = router.oneshot(request).await.unwrap();
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    #[tokio::test]
+    async fn a_stranger_gets_one_refusal_from_every_path_and_no_handler_runs() {
+        let mut answers = Vec::new();
+        for (method, path) in [
+            (Method::GET, "/orders"),
+            (Method::POST, "/orders"),
+            (Method::DELETE, "/orders"),
+            (Method::GET, "/nothing"),
+        ] {
+            for peer in [Some(local(1001)), None] {
+                answers.push(asked(method.clone(), path, peer).await);
+            }
+        }
+        let (status, body) = answers.first().unwrap();
+        assert_eq!(*status, StatusCode::FORBIDDEN);
+        assert!(body.contains("operator_required"), "{body}");
+        assert!(
+            answers.iter().all(|answer| answer == &answers[0]),
+            "{answers:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_operator_is_known_to_the_handler_by_uid() {
+        let (status, body) = asked(Method::POST, "/orders", Some(local(1000))).await;
+        assert_eq!(
+            (status, body.as_str()),
+            (StatusCode::OK, "uid:1000 (alice)")
+        );
     }
 
     #[test]

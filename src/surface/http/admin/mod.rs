@@ -44,7 +44,7 @@ type Answer<T> = Result<Json<T>, Failed>;
 /// Every route of the admin socket. Whoever is no operator gets the same refusal from all of them,
 /// and from what is no route.
 pub fn router(state: Arc<AdminState>) -> Router {
-    let gate = middleware::from_fn_with_state(Arc::clone(&state), gate::require);
+    let gate = middleware::from_fn_with_state(Arc::new(state.operators.clone()), gate::require);
     Router::new()
         .route("/api/v1/tasks", get(tasks::list))
         .route("/api/v1/tasks/{task}", get(tasks::show))

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::broker::introspect::Introspection;
+use crate::broker::laps::ended;
 use crate::domain::secret::Secret;
 use crate::error::{Code, Error};
 use crate::mint::access_token::Claims;
@@ -25,7 +26,11 @@ pub async fn handle(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match answer(&public, &headers, &body).await {
+    let clock = public.broker.clock.as_ref();
+    let began = clock.elapsed();
+    let outcome = answer(&public, &headers, &body).await;
+    ended(clock, "introspect", began, &outcome);
+    match outcome {
         Ok(response) => response,
         Err(error) => response(&error, Asked::Exchange),
     }
@@ -38,7 +43,7 @@ async fn answer(public: &Public, headers: &HeaderMap, body: &[u8]) -> Result<Res
     let answer = public.broker.introspect(&token, &server.audiences).await?;
     let mut response = match answer {
         Introspection::Inactive => Json(json!({ "active": false })).into_response(),
-        Introspection::Active(claims) => Json(Active::of(&claims)).into_response(),
+        Introspection::Active(claims) => Json(Told::of(&claims)).into_response(),
     };
     response
         .headers_mut()
@@ -47,14 +52,14 @@ async fn answer(public: &Public, headers: &HeaderMap, body: &[u8]) -> Result<Res
 }
 
 #[derive(Serialize)]
-struct Active<'a> {
+struct Told<'a> {
     active: bool,
     token_type: &'static str,
     #[serde(flatten)]
     claims: &'a Claims,
 }
 
-impl<'a> Active<'a> {
+impl<'a> Told<'a> {
     const fn of(claims: &'a Claims) -> Self {
         let token_type = if claims.cnf.is_some() {
             "DPoP"
@@ -85,11 +90,11 @@ fn authenticate<'a>(
         return Err(refused());
     }
     let shown = basic.into_iter().flatten().chain(posted);
-    let known = shown.filter_map(|(id, secret)| {
+    let mut known = shown.filter_map(|(id, secret)| {
         let server = servers.iter().find(|server| server.name.as_str() == id)?;
         server.secret.matches(secret.expose()).then_some(server)
     });
-    known.last().ok_or_else(refused)
+    known.next().ok_or_else(refused)
 }
 
 fn refused() -> Error {

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 
+use crate::broker::laps::ended;
 use crate::domain::secret::Secret;
 use crate::error::Error;
 use crate::surface::http::form::Form;
@@ -18,7 +19,11 @@ pub async fn handle(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    match answer(&public, &headers, &body).await {
+    let clock = public.broker.clock.as_ref();
+    let began = clock.elapsed();
+    let outcome = answer(&public, &headers, &body).await;
+    ended(clock, "revoke", began, &outcome);
+    match outcome {
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => response(&error, Asked::Exchange),
     }

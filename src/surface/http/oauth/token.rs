@@ -14,6 +14,7 @@ use crate::attest::Evidence;
 use crate::broker::Presented;
 use crate::broker::issue::IssueRequest;
 use crate::broker::issued::Issued;
+use crate::broker::laps::ended;
 use crate::broker::renew::RenewRequest;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
@@ -36,10 +37,13 @@ pub async fn handle(
         Ok(decoded) => decoded,
         Err((error, asked)) => return response(&error, asked),
     };
-    let issued = match request {
-        Request::Exchange(request) => public.broker.issue(request).await,
-        Request::Refresh(request) => public.broker.renew(request).await,
+    let clock = public.broker.clock.as_ref();
+    let began = clock.elapsed();
+    let (verb, issued) = match request {
+        Request::Exchange(request) => ("issue", public.broker.issue(request).await),
+        Request::Refresh(request) => ("renew", public.broker.renew(request).await),
     };
+    ended(clock, verb, began, &issued);
     match issued {
         Ok(issued) => encode(&issued, public.broker.clock.now()),
         Err(error) => response(&error, asked),

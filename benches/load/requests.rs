@@ -1,0 +1,112 @@
+//! The requests of every path, as bytes.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use url::form_urlencoded::Serializer;
+use writ::seams::{Clock as _, SystemClock};
+use writ::surface::http::oauth;
+use writ_practice::client::{Proof, SessionKey};
+
+use crate::client::request;
+use crate::fault::Fault;
+use crate::place::{AUDIENCE, Place, SECRET_PATH, SERVER, SERVER_SECRET};
+
+/// Makes requests to the broker of one place.
+pub(crate) struct Requests {
+    host: String,
+    issuer: String,
+    server: String,
+}
+
+impl Requests {
+    pub(crate) fn to(place: &Place) -> Self {
+        let credentials = STANDARD.encode(format!("{SERVER}:{SERVER_SECRET}"));
+        Self {
+            host: place.host(),
+            issuer: place.issuer(),
+            server: format!("Basic {credentials}"),
+        }
+    }
+
+    /// An ID token for an access token of the resource server's audience.
+    pub(crate) fn exchange(&self, token: &str) -> Bytes {
+        self.post(oauth::TOKEN, &[], &evidence(token, Some(AUDIENCE)))
+    }
+
+    /// The same for a token that reads secrets.
+    pub(crate) fn exchange_for_secrets(&self, token: &str) -> Bytes {
+        self.post(oauth::TOKEN, &[], &evidence(token, None))
+    }
+
+    pub(crate) fn exchange_bound(&self, token: &str, proof: &str) -> Bytes {
+        let form = evidence(token, Some(AUDIENCE));
+        self.post(oauth::TOKEN, &[("dpop", proof)], &form)
+    }
+
+    pub(crate) fn renew(&self, handle: &str, proof: &str) -> Bytes {
+        let form = form(&[
+            ("grant_type", oauth::REFRESH_GRANT),
+            ("refresh_token", handle),
+        ]);
+        self.post(oauth::TOKEN, &[("dpop", proof)], &form)
+    }
+
+    pub(crate) fn introspect(&self, token: &str) -> Bytes {
+        let form = form(&[("token", token)]);
+        self.post(oauth::INTROSPECT, &[("authorization", &self.server)], &form)
+    }
+
+    pub(crate) fn revoke(&self, token: &str) -> Bytes {
+        self.post(oauth::REVOKE, &[], &form(&[("token", token)]))
+    }
+
+    pub(crate) fn secret(&self, token: &str) -> Bytes {
+        let line = format!("GET /api/v1/secret/{SECRET_PATH}");
+        let bearer = format!("Bearer {token}");
+        request(&line, &self.host, &[("authorization", &bearer)], None)
+    }
+
+    pub(crate) fn metadata(&self) -> Bytes {
+        let line = "GET /.well-known/oauth-authorization-server";
+        request(line, &self.host, &[], None)
+    }
+
+    /// A proof for one request to the token endpoint; `number` makes it another than the last.
+    pub(crate) fn proof(&self, key: &SessionKey, number: usize) -> Result<String, Fault> {
+        let proof = Proof {
+            htm: "POST",
+            htu: &format!("{}{}", self.issuer, oauth::TOKEN),
+            iat: SystemClock.now().seconds(),
+            jti: &format!("proof-{number}"),
+            access_token: None,
+            nonce: None,
+        };
+        key.proof(&proof).map_err(Fault::of)
+    }
+
+    fn post(&self, path: &str, more: &[(&str, &str)], form: &str) -> Bytes {
+        let mut headers = vec![("content-type", "application/x-www-form-urlencoded")];
+        headers.extend_from_slice(more);
+        request(&format!("POST {path}"), &self.host, &headers, Some(form))
+    }
+}
+
+/// A request to the operators' socket.
+pub(crate) fn order(line: &str, body: &str) -> Bytes {
+    request(line, "localhost", &[], Some(body))
+}
+
+fn evidence(token: &str, audience: Option<&str>) -> String {
+    let mut pairs = vec![
+        ("grant_type", oauth::EXCHANGE_GRANT),
+        ("subject_token", token),
+        ("subject_token_type", oauth::ID_TOKEN_TYPE),
+    ];
+    pairs.extend(audience.map(|audience| ("audience", audience)));
+    form(&pairs)
+}
+
+fn form(pairs: &[(&str, &str)]) -> String {
+    Serializer::new(String::new()).extend_pairs(pairs).finish()
+}

@@ -1,0 +1,117 @@
+//! The practice world of a run: the repositories whose jobs ask, and their ID tokens by the thousand.
+
+use std::collections::HashMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use tokio::runtime::Runtime;
+use writ_practice::client::SessionKey;
+use writ_practice::{MintMany, NewRepo, Options, Running, StartJob, StartRun};
+
+use crate::fault::Fault;
+use crate::place::{Place, Surroundings};
+
+pub(crate) struct World {
+    running: Running,
+    /// The broker's issuer: the audience of evidence.
+    issuer: String,
+}
+
+/// Whose jobs ask.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    Proof,
+    Secret,
+}
+
+/// An ID token that is good with one key only.
+pub(crate) struct Bound<'a> {
+    pub(crate) token: String,
+    pub(crate) key: &'a SessionKey,
+}
+
+impl World {
+    /// Starts a world, and configures the broker of `place` to trust it.
+    pub(crate) async fn start(place: &Place) -> Result<Self, Fault> {
+        let running = writ_practice::World::start(Options::default()).await?;
+        let site = running.site("")?;
+        let new = |name| site.create_repo(NewRepo::new("octo", name));
+        let (proof, secret) = (new("proof")?, new("secret")?);
+        place.configure(&Surroundings {
+            ci: site.issuer(),
+            proof_repository: proof.repository_id,
+            secret_repository: secret.repository_id,
+        })?;
+        Ok(Self {
+            running,
+            issuer: place.issuer(),
+        })
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        self.running.base_url()
+    }
+
+    /// Distinct tokens of as many runs, for callers without a key.
+    pub(crate) fn tokens(
+        &self,
+        runtime: &Runtime,
+        kind: Kind,
+        count: usize,
+    ) -> Result<Vec<String>, Fault> {
+        self.mint(runtime, kind, count, vec![self.issuer.clone()])
+    }
+
+    /// One token for each key.
+    pub(crate) fn bound<'a>(
+        &self,
+        runtime: &Runtime,
+        keys: &'a [SessionKey],
+    ) -> Result<Vec<Bound<'a>>, Fault> {
+        let audience = |key: &SessionKey| format!("{}/jkt/{}", self.issuer, key.thumbprint());
+        let by_audience: HashMap<_, _> = keys.iter().map(|key| (audience(key), key)).collect();
+        let audiences = by_audience.keys().cloned().collect();
+        let tokens = self.mint(runtime, Kind::Proof, keys.len(), audiences)?;
+        let bound = tokens.into_iter().map(|token| {
+            let key = audience_of(&token).and_then(|audience| by_audience.get(&audience));
+            let key = key.ok_or_else(|| Fault::of("a token for a key that is not there"))?;
+            Ok(Bound { token, key })
+        });
+        bound.collect()
+    }
+
+    fn mint(
+        &self,
+        runtime: &Runtime,
+        kind: Kind,
+        count: usize,
+        audiences: Vec<String>,
+    ) -> Result<Vec<String>, Fault> {
+        let repository = match kind {
+            Kind::Proof => "octo/proof",
+            Kind::Secret => "octo/secret",
+        };
+        let order = MintMany {
+            count,
+            run: StartRun::new(repository, vec![StartJob::new("build")]),
+            audiences,
+            lifetime_secs: LIFETIME_SECS,
+        };
+        Ok(runtime.block_on(self.running.site("")?.mint_many(order))?)
+    }
+}
+
+fn audience_of(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Claims {
+        aud: String,
+    }
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice::<Claims>(&claims)
+        .ok()
+        .map(|c| c.aud)
+}
+
+/// The configuration takes tokens of this age.
+const LIFETIME_SECS: i64 = 3_600;

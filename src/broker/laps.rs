@@ -1,0 +1,49 @@
+//! How long each stage of a verb took, for the metrics. Time is the clock's that never steps, so a
+//! test clock gives a test's times.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::seams::Clock;
+
+/// The laps of one way through.
+pub struct Laps<'a> {
+    clock: &'a dyn Clock,
+    verb: &'static str,
+    last: Duration,
+}
+
+impl<'a> Laps<'a> {
+    pub fn start(clock: &'a dyn Clock, verb: &'static str) -> Self {
+        Self {
+            clock,
+            verb,
+            last: clock.elapsed(),
+        }
+    }
+
+    /// The stage that began with the last call is done.
+    pub fn done(&mut self, stage: &'static str) {
+        let now = self.clock.elapsed();
+        let took = now.saturating_sub(self.last);
+        metrics::histogram!("writ_stage_seconds", "verb" => self.verb, "stage" => stage)
+            .record(took.as_secs_f64());
+        self.last = now;
+    }
+}
+
+/// Counts how a request ended, by verb and code, and how long it took.
+pub fn ended<T>(
+    clock: &dyn Clock,
+    verb: &'static str,
+    began: Duration,
+    outcome: &Result<T, Error>,
+) {
+    let code = outcome
+        .as_ref()
+        .err()
+        .map_or("ok", |error| error.code().as_str());
+    let took = clock.elapsed().saturating_sub(began);
+    metrics::counter!("writ_requests_total", "verb" => verb, "code" => code).increment(1);
+    metrics::histogram!("writ_request_seconds", "verb" => verb).record(took.as_secs_f64());
+}

@@ -1,0 +1,7 @@
+//! The binary as it is shipped: what a kill, a stop, a wrong start and a rude network do to it.
+
+mod connections;
+mod crash;
+mod drain;
+mod redaction;
+mod refusals;
