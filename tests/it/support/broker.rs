@@ -154,6 +154,15 @@ impl Broker {
             .unwrap();
     }
 
+    /// From now on nothing that happens in the world is told by webhook.
+    pub fn silence_hooks(&self) {
+        let silent = HookSettings {
+            enabled: false,
+            targets: Vec::new(),
+        };
+        self.site().hooks().set(silent).unwrap();
+    }
+
     /// Waits for every webhook that is under way, and reads again what they hinted at.
     pub async fn settle_hooks(&self) {
         self.site().hooks().settle().await.unwrap();
