@@ -31,7 +31,8 @@ pub(super) struct Class {
 #[derive(Default)]
 struct Candidates {
     general: PolicySet,
-    naming: HashMap<EntityUid, PolicySet>,
+    by_principal: HashMap<EntityUid, PolicySet>,
+    by_resource: HashMap<EntityUid, PolicySet>,
 }
 
 /// A checked policy cannot be arranged: the engine contradicts itself.
@@ -59,8 +60,11 @@ impl Selection {
                     continue;
                 }
                 let part = match &key {
-                    Key::Resource(entity) | Key::Principal(entity) => {
-                        candidates.naming.entry(entity.clone()).or_default()
+                    Key::Principal(entity) => {
+                        candidates.by_principal.entry(entity.clone()).or_default()
+                    }
+                    Key::Resource(entity) => {
+                        candidates.by_resource.entry(entity.clone()).or_default()
                     }
                     Key::Anybody => &mut candidates.general,
                 };
@@ -72,12 +76,13 @@ impl Selection {
     }
 
     /// The parts of the policy set that have to be evaluated; a request of no known class has none,
-    /// so that nothing permits it. `present` are the request's principal and resource and every
-    /// named entity that these are in.
-    pub(super) fn parts<'a>(
+    /// so that nothing permits it. `principals` and `resources` are the request's own and every named
+    /// entity that these are in.
+    pub(super) fn parts(
         &self,
         class: &Class,
-        present: impl Iterator<Item = &'a EntityUid>,
+        principals: &[EntityUid],
+        resources: &[EntityUid],
     ) -> Vec<&PolicySet> {
         let Some((_, candidates)) = self.0.iter().find(|(known, _)| known == class) else {
             return Vec::new();
@@ -86,8 +91,13 @@ impl Selection {
         if !candidates.general.is_empty() {
             parts.push(&candidates.general);
         }
-        if !candidates.naming.is_empty() {
-            parts.extend(present.filter_map(|entity| candidates.naming.get(entity)));
+        for (naming, present) in [
+            (&candidates.by_principal, principals),
+            (&candidates.by_resource, resources),
+        ] {
+            if !naming.is_empty() {
+                parts.extend(present.iter().filter_map(|entity| naming.get(entity)));
+            }
         }
         parts
     }
