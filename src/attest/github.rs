@@ -3,6 +3,7 @@
 //! it has two forms, and either side of a repository's rename would read it differently.
 
 use crate::attest::Related;
+use crate::attest::claims::{fixed, number, text};
 use crate::attest::oidc::{Preset, Reading};
 use crate::domain::context::{Job, Locator, Pipeline, Record, RecordKey, RecordKind, RunStatus};
 use crate::domain::identity::{Identity, Selector, TrustDomain, escape_segment};
@@ -19,10 +20,7 @@ impl Preset for GithubActions {
         let owner = number(&claims, "repository_owner_id")?;
         let repository = number(&claims, "repository_id")?;
         let identity = self.identity(source, &claims, owner, repository)?;
-        let fixed = identity.fixed().iter();
-        let selectors = fixed
-            .map(|(name, value)| Selector::new(source.as_str(), name, value))
-            .collect();
+        let selectors = Selector::all(source.as_str(), identity.fixed());
         let records = records(source, &claims, repository)?;
         Ok(Reading {
             identity,
@@ -47,10 +45,7 @@ impl GithubActions {
             segments.extend(["environment", environment.as_str()]);
         }
         let id = self.trust_domain.id(&segments).map_err(|e| e.to_string())?;
-        let fixed = FIXED
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), claims.get(*name)?.clone())));
-        Ok(Identity::new(id, fixed.collect()))
+        Ok(Identity::new(id, fixed(claims, &FIXED)))
     }
 }
 
@@ -129,23 +124,6 @@ fn locate(pairs: &[(&str, &str)]) -> Locator {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect(),
     )
-}
-
-fn text<'a>(claims: &'a Claims, name: &str) -> Result<&'a str, String> {
-    claims
-        .get(name)
-        .map(String::as_str)
-        .ok_or_else(|| format!("`{name}` is missing"))
-}
-
-fn number<'a>(claims: &'a Claims, name: &str) -> Result<&'a str, String> {
-    let value = text(claims, name)?;
-    let plain = (1..=20).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
-    if plain {
-        Ok(value)
-    } else {
-        Err(format!("`{name}` is not a number"))
-    }
 }
 
 /// Claims that cannot differ between two tokens of one job.

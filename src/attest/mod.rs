@@ -14,8 +14,10 @@ use crate::domain::profile::Claims;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
 
+mod claims;
 pub mod dpop;
 pub mod github;
+pub mod gitlab;
 pub mod jwks;
 pub mod jws;
 pub mod oidc;

@@ -12,6 +12,7 @@ use writ_keys::{CheckValue, CustodyError, KeyEncryptionKey, Keyring};
 
 use crate::attest::Attestors;
 use crate::attest::github::GithubActions;
+use crate::attest::gitlab::GitlabCi;
 use crate::attest::jwks::Jwks;
 use crate::attest::oidc::OidcIssuer;
 use crate::attest::preset::Preset;
@@ -78,8 +79,6 @@ pub enum StartError {
     Bearer { name: String, why: BearerError },
     #[error("`{0}` is not an address that can be used here")]
     Address(String),
-    #[error("the preset of `{0}` is not served by this release")]
-    Preset(String),
     #[error("{0}: {1}")]
     Listen(String, std::io::Error),
     #[error(transparent)]
@@ -292,11 +291,10 @@ fn attestor(
     outbound: &Outbound,
     clock: &Arc<dyn Clock>,
 ) -> Result<OidcIssuer, StartError> {
-    let preset = match settings.preset {
-        Preset::GithubActions => GithubActions {
-            trust_domain: config.broker.trust_domain.clone(),
-        },
-        Preset::GitlabCi => return Err(StartError::Preset(settings.name.to_string())),
+    let trust_domain = config.broker.trust_domain.clone();
+    let preset: Box<dyn crate::attest::oidc::Preset> = match settings.preset {
+        Preset::GithubActions => Box::new(GithubActions { trust_domain }),
+        Preset::GitlabCi => Box::new(GitlabCi { trust_domain }),
     };
     let issuer = settings.issuer.as_str();
     let discovery = format!("{issuer}/.well-known/openid-configuration");
@@ -315,7 +313,7 @@ fn attestor(
         algorithms: settings.algorithms.clone(),
         max_age: settings.max_token_age,
         keys: Arc::new(Jwks::new(issuer.to_owned(), path, peer, Arc::clone(clock))),
-        preset: Box::new(preset),
+        preset,
     })
 }
 
