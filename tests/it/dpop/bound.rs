@@ -50,6 +50,7 @@ async fn session(broker: &Broker, key: Option<&SessionKey>) -> Answer {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn a46_a_bound_token_reads_nothing_without_a_proof_over_it() {
     let broker = Broker::with(DEPLOY).await;
     put_secret(&broker).await;

@@ -18,8 +18,9 @@ use crate::support::trap::Trap;
 
 /// From this age on a key set is read again.
 const REFRESH: Duration = Duration::from_mins(5);
-/// Until this age the last good one counts while the issuer cannot be read.
-const HARD_EXPIRY: Duration = Duration::from_mins(30);
+/// From a second after that to a second before the last good one is too old to count, which it is
+/// at half an hour.
+const UNTIL_EXPIRY: Duration = Duration::from_secs(1_498);
 /// Unknown key ids are asked for at most this often.
 const COOLDOWN: Duration = Duration::from_secs(30);
 const SECOND: Duration = Duration::from_secs(1);
@@ -156,7 +157,7 @@ async fn a24_while_the_issuer_is_down_its_last_keys_are_good_until_their_hard_ex
         fail(&broker, mode);
         broker.pass(REFRESH + SECOND).await;
         show().await.assert_issued();
-        broker.pass(HARD_EXPIRY.checked_sub(REFRESH).unwrap() - SECOND - SECOND).await;
+        broker.pass(UNTIL_EXPIRY).await;
         show().await.assert_issued();
         let before = credentials(&broker).await.len();
         broker.pass(SECOND).await;
@@ -184,6 +185,7 @@ async fn a24_an_issuer_that_was_never_read_lets_nobody_in() {
 
 /// Every way of pointing the broker elsewhere ends in the same: the issuer cannot be read.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn a19_a20_discovery_leads_nowhere_but_to_the_configured_origin() {
     let (issuer, trap) = (OwnIssuer::start().await, Trap::set().await);
     let broker = Broker::configured(&format!("{OPEN}{}", issuer.config()), "").await;

@@ -107,6 +107,7 @@ async fn a68_an_honest_session_leaves_no_secret_in_logs_or_entries() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn a68_a_refused_or_broken_request_is_never_quoted() {
     let (log, _guard) = capture();
     let broker = Broker::with(OPEN).await;

@@ -105,10 +105,10 @@ pub(crate) fn mint(broker: &Broker, order: Mint) -> String {
 }
 
 fn members(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        other => panic!("{other} is not an object"),
-    }
+    let Value::Object(map) = value else {
+        panic!("{value} is not an object")
+    };
+    map
 }
 
 /// Every task that was ever opened.
