@@ -355,8 +355,9 @@ mod tests {
         let (cache, clock) = cache();
         let source = source(vec![Err(Unreadable("down".to_owned()))]);
         cache
-                .read(&source, &key(), &Locator::default(), AGE)
-                .await.unwrap_err();
+            .read(&source, &key(), &Locator::default(), AGE)
+            .await
+            .unwrap_err();
         assert!(cache.fresh(&key(), AGE, clock.now()).is_none());
     }
 }

@@ -217,7 +217,8 @@ mod tests {
             assert!(bad.parse::<SpiffeId>().is_err(), "{bad:?} was taken");
         }
         "spiffe://example.org/github/9/812345"
-                .parse::<SpiffeId>().unwrap();
+            .parse::<SpiffeId>()
+            .unwrap();
     }
 
     #[test]

@@ -41,7 +41,7 @@ async fn p2_a_kill_at_any_moment_loses_no_revocation_and_leaves_nothing_unknown_
             clients.spawn(work);
         }
         // Somewhere in the middle of something, elsewhere each time.
-        told.until(told.count() + 1 + (round * 37) % 150).await;
+        told.until(told.count() + 1 + (round * 37) % 90).await;
         server.kill().await;
         while let Some(ended) = clients.join_next().await {
             ended.unwrap();

@@ -156,7 +156,9 @@ async fn a24_while_the_issuer_is_down_its_last_keys_are_good_until_their_hard_ex
         fail(&broker, mode);
         broker.pass(REFRESH + SECOND).await;
         show().await.assert_issued();
-        broker.pass(HARD_EXPIRY.checked_sub(REFRESH).unwrap() - SECOND - SECOND).await;
+        broker
+            .pass(HARD_EXPIRY.checked_sub(REFRESH).unwrap() - SECOND - SECOND)
+            .await;
         show().await.assert_issued();
         let before = credentials(&broker).await.len();
         broker.pass(SECOND).await;

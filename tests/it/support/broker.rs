@@ -108,13 +108,15 @@ impl Broker {
             Limits::default(),
             stop.clone(),
         ));
-        site.hooks().set(HookSettings {
-            enabled: true,
-            targets: vec![HookTarget {
-                url: format!("{issuer}/hooks/github"),
-                secret: HOOK_SECRET.to_owned(),
-            }],
-        });
+        site.hooks()
+            .set(HookSettings {
+                enabled: true,
+                targets: vec![HookTarget {
+                    url: format!("{issuer}/hooks/github"),
+                    secret: HOOK_SECRET.to_owned(),
+                }],
+            })
+            .unwrap();
         let follower = tokio::sync::Mutex::new(Follower::new(Arc::clone(&wired.broker.store)));
         Self {
             wired,
@@ -162,7 +164,7 @@ impl Broker {
 
     /// Waits for every webhook that is under way, and reads again what they hinted at.
     pub async fn settle_hooks(&self) {
-        self.site().hooks().settle().await;
+        self.site().hooks().settle().await.unwrap();
         self.reread_all().await;
     }
 

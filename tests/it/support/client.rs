@@ -287,7 +287,7 @@ pub async fn run_with(broker: &Broker, jobs: Vec<StartJob>) -> StartedRun {
         .start_run(StartRun::new(REPO, jobs))
         .await
         .unwrap();
-    broker.site().hooks().settle().await;
+    broker.site().hooks().settle().await.unwrap();
     broker.reread_all().await;
     run
 }
