@@ -1,7 +1,7 @@
 //! Observe: what happened outside. A verified hint expires what is known at once; a re-read then
 //! decides, and what justified a task and is over takes the task with it, without anybody asking.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use crate::broker::settle::Unsettled;
@@ -129,8 +129,12 @@ impl Broker {
         {
             return Ok(());
         }
+        let mut tasks = BTreeSet::new();
         for tied in tied {
-            self.end_by_context(tied, &fact).await?;
+            // One end of a task is enough, however many lineages lead to it.
+            if record.kind != RecordKind::Pipeline || tasks.insert(tied.task.id) {
+                self.end_by_context(tied, &fact).await?;
+            }
         }
         Ok(())
     }

@@ -151,7 +151,12 @@ impl Broker {
     ) -> Result<Reach, Error> {
         for _ in 0..ATTEMPTS {
             let Some(task) = self.find_task(which).await? else {
-                return self.bar_name(which, ending, order).await;
+                let barred = self.bar_name(which, ending, order).await?;
+                // Whoever opened it before the bar held has opened it by now.
+                match self.find_task(which).await? {
+                    None => return Ok(barred),
+                    Some(_) => continue,
+                }
             };
             let (by, reason) = (order.by.clone(), order.reason.clone());
             let (code, event) = match ending {

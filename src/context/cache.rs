@@ -186,6 +186,10 @@ fn supersedes(new: &Fact, old: &Fact) -> bool {
     if old.record.as_ref().is_some_and(Record::is_terminal) {
         return false;
     }
+    // What is over is news whenever it is read, whatever the clocks and versions say.
+    if new.record.as_ref().is_some_and(Record::is_terminal) {
+        return true;
+    }
     if new.observed_at < old.observed_at {
         return false;
     }
@@ -332,6 +336,23 @@ mod tests {
         });
         let fact = cache.fresh(&key(), AGE, clock.now()).unwrap();
         assert!(fact.record.unwrap().is_terminal());
+    }
+
+    #[tokio::test]
+    async fn a_completed_job_is_news_even_against_evidence_from_a_clock_that_is_ahead() {
+        let (cache, clock) = cache();
+        let record = job(RunStatus::InProgress, "1").record;
+        cache.take_proof(Fact {
+            key: key(),
+            record,
+            via: Via::IssuerProof,
+            observed_at: clock.now().plus(Duration::from_secs(4)),
+            version: None,
+        });
+        cache.expire(&key(), clock.now());
+        let source = source(vec![Ok(job(RunStatus::Completed, "2"))]);
+        let read = cache.read(&source, &key(), &Locator::default(), AGE).await;
+        assert!(read.unwrap().record.unwrap().is_terminal());
     }
 
     #[tokio::test]

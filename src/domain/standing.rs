@@ -21,7 +21,8 @@ pub struct Held {
     pub session: Session,
 }
 
-/// A lineage that is tied to a record, with its task.
+/// A lineage that is tied to a record, with its task. A run ties the task even where the lineage has
+/// ended.
 #[derive(Debug, Clone)]
 pub struct Tied {
     pub task: Task,

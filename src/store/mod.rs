@@ -73,7 +73,8 @@ pub trait Store: Listing + Audit + Upkeep + Send + Sync {
         path: &'a SecretPath,
     ) -> BoxFuture<'a, Result<Option<SealedVersion>, Down>>;
 
-    /// The live lineages that are bound to a record, with their tasks.
+    /// The lineages that are bound to a record, with their tasks, which are open: live ones, and for a
+    /// run those that ended as well, since the run may end after every job of it has.
     fn bound<'a>(
         &'a self,
         realm: Realm,

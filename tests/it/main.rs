@@ -4,13 +4,25 @@
     unreachable_pub,
     reason = "the harness and its tests are one crate that nobody imports"
 )]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a harness that cannot go on fails its test by panicking"
+)]
 
+mod audit;
 mod binary;
+mod context;
 mod dpop;
 mod evidence;
 mod exchange;
 mod peers;
+mod renewal;
+mod revocation;
 mod rules;
+mod secrets;
 mod store;
 mod story;
 mod support;

@@ -1,12 +1,13 @@
-//! Which live lineages a record concerns: one row per binding of a lineage, from its opening to its
-//! end. A lineage whose task is over keeps its rows until it is swept, and is passed over.
+//! Which lineages a record concerns: one row per binding of a lineage, from its opening to its end.
+//! What ties it to a run stays until it is swept: the run is what the task stands on, and may end
+//! after every job of it has. A lineage whose task is over is passed over.
 
 use serde::Serialize;
 use sqlx::sqlite::SqliteConnection;
 
 use super::row::{LIVE, down, json};
 use super::{lineage, task};
-use crate::domain::context::RecordKey;
+use crate::domain::context::{RecordKey, RecordKind};
 use crate::domain::ids::Realm;
 use crate::domain::lineage::Lineage;
 use crate::domain::standing::Tied;
@@ -21,26 +22,37 @@ pub(super) async fn open(
     db: &mut SqliteConnection,
     lineages: &[(Realm, &Lineage)],
 ) -> Result<(), Down> {
-    each(db, OPEN, lineages).await
+    each(db, OPEN, lineages, |_| true).await
 }
 
-/// Forgets the bindings of lineages that end.
+/// Forgets the bindings of lineages that end, those to a run excepted.
 pub(super) async fn close(
     db: &mut SqliteConnection,
     lineages: &[(Realm, &Lineage)],
 ) -> Result<(), Down> {
-    each(db, CLOSE, lineages).await
+    each(db, CLOSE, lineages, |kind| kind != RecordKind::Pipeline).await
+}
+
+/// Forgets every binding of lineages that are swept.
+pub(super) async fn forget(
+    db: &mut SqliteConnection,
+    lineages: &[(Realm, &Lineage)],
+) -> Result<(), Down> {
+    each(db, CLOSE, lineages, |_| true).await
 }
 
 async fn each(
     db: &mut SqliteConnection,
     statement: &'static str,
     lineages: &[(Realm, &Lineage)],
+    kinds: impl Fn(RecordKind) -> bool,
 ) -> Result<(), Down> {
     let rows: Vec<_> = lineages
         .iter()
         .flat_map(|(realm, lineage)| {
-            lineage.bindings.iter().map(|binding| {
+            let bindings = lineage.bindings.iter();
+            let concerned = bindings.filter(|binding| kinds(binding.record.kind));
+            concerned.map(|binding| {
                 Row(
                     realm.number(),
                     binding.record.source.as_str(),
@@ -58,7 +70,7 @@ async fn each(
     done.map(drop).map_err(down)
 }
 
-/// The live lineages of open tasks that are bound to a record.
+/// The lineages of open tasks that are bound to a record.
 pub(super) async fn bound(
     db: &mut SqliteConnection,
     mac: &dyn RowMac,
@@ -99,6 +111,6 @@ const BOUND: &str = "
     SELECT t.realm, t.id, t.external, t.state, t.epoch, t.deadline_at, t.body, t.mac,
       l.realm, l.id, l.task, l.instance, l.state, l.epoch, l.body, l.mac
     FROM binding b
-    CROSS JOIN lineage l ON l.realm = b.realm AND l.id = b.lineage AND l.state = ?5
+    CROSS JOIN lineage l ON l.realm = b.realm AND l.id = b.lineage
     CROSS JOIN task t ON t.realm = l.realm AND t.id = l.task AND t.state = ?5
     WHERE b.realm = ?1 AND b.source = ?2 AND b.kind = ?3 AND b.record = ?4";

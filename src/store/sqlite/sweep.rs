@@ -110,7 +110,7 @@ async fn lineages(
         ids.push((realm.number(), hex::encode(id)));
     }
     let found: Vec<_> = found.iter().map(|lineage| (realm, lineage)).collect();
-    binding::close(db, &found).await?;
+    binding::forget(db, &found).await?;
     let done = sqlx::query(DELETE_LINEAGES).bind(json(&ids)?).execute(db);
     done.await.map(|done| done.rows_affected()).map_err(down)
 }

@@ -43,10 +43,10 @@ pub struct Broker {
     pub repo: CreatedRepo,
     /// The broker's issuer, which is also where it listens.
     pub issuer: String,
+    /// The data directory: database, keys, the files of the configuration.
+    pub files: TempDir,
     follower: tokio::sync::Mutex<Follower>,
-    offset: std::sync::atomic::AtomicI64,
     stop: CancellationToken,
-    _files: TempDir,
 }
 
 impl Broker {
@@ -123,10 +123,9 @@ impl Broker {
             clock,
             repo,
             issuer,
+            files,
             follower,
-            offset: 0.into(),
             stop,
-            _files: files,
             world,
         }
     }
@@ -143,12 +142,7 @@ impl Broker {
     /// log as its follower would.
     pub async fn pass(&self, time: Duration) {
         self.clock.advance(time);
-        let seconds = i64::try_from(time.as_secs()).unwrap();
-        let offset = self
-            .offset
-            .fetch_add(seconds, std::sync::atomic::Ordering::SeqCst)
-            + seconds;
-        self.site().set_clock_offset(offset);
+        keep_time(self.site(), self.clock.as_ref());
         self.hear().await;
     }
 
@@ -186,6 +180,12 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// Sets the world's clock to the broker's second: the world's goes on while a test works, and the
+/// broker's does not.
+pub fn keep_time(site: &Site, clock: &dyn Clock) {
+    site.set_clock_offset(clock.now().seconds() - now().seconds());
 }
 
 /// The environment with one rule, whose timer tells one set of rules from another.

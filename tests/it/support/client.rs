@@ -7,7 +7,7 @@ use serde_json::Value;
 use writ_practice::client::{Proof, SessionKey};
 use writ_practice::{StartJob, StartRun, StartedJob, StartedRun};
 
-use super::broker::{BILLING_SECRET, Broker, ENVIRONMENT, REPO};
+use super::broker::{BILLING_SECRET, Broker, ENVIRONMENT, REPO, keep_time};
 
 pub const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 pub const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
@@ -18,6 +18,8 @@ pub struct Client {
     pub http: reqwest::Client,
     pub issuer: String,
     clock: std::sync::Arc<dyn writ::seams::Clock>,
+    /// The world whose clock is set to the broker's, where that one stands still.
+    site: Option<std::sync::Arc<writ_practice::Site>>,
 }
 
 /// An answer: its status, headers and JSON.
@@ -33,7 +35,10 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 impl Client {
     pub fn new(broker: &Broker) -> Self {
         let clock = std::sync::Arc::clone(&broker.clock);
-        Self::of(broker.issuer.clone(), clock)
+        Self {
+            site: Some(std::sync::Arc::clone(broker.site())),
+            ..Self::of(broker.issuer.clone(), clock)
+        }
     }
 
     /// A client of the broker with this issuer.
@@ -47,6 +52,7 @@ impl Client {
             http,
             issuer,
             clock,
+            site: None,
         }
     }
 
@@ -58,6 +64,9 @@ impl Client {
     }
 
     pub async fn ask_id_token(&self, job: &StartedJob, audience: &str) -> Answer {
+        if let Some(site) = &self.site {
+            keep_time(site, self.clock.as_ref());
+        }
         let request = self
             .http
             .get(&job.token_url)

@@ -4,8 +4,11 @@
 pub mod broker;
 pub mod client;
 pub mod forge;
+pub mod held;
 pub mod issuer;
+pub mod ledger;
 pub mod process;
 pub mod profiles;
 pub mod raw;
 pub mod trap;
+pub mod world;

@@ -1,0 +1,103 @@
+//! A48: a signing key that was withdrawn takes its tokens with it, at once.
+
+use writ_keys::{KeyState, Purpose};
+
+use crate::support::broker::Broker;
+use crate::support::held::{Held, order};
+use crate::support::profiles::DEPLOY;
+
+/// Replaces the active token key, and says which it was.
+async fn rotate(broker: &Broker) -> String {
+    let verbs = &broker.wired.broker;
+    let old = verbs.keys().await.unwrap().into_iter();
+    let mut old =
+        old.filter(|key| key.purpose == Purpose::AccessToken && key.state == KeyState::Active);
+    let old = old.next().unwrap().id.to_string();
+    let new = verbs
+        .prepare_key(Purpose::AccessToken, &order())
+        .await
+        .unwrap();
+    let new = new.id.to_string();
+    verbs
+        .move_key(&new, KeyState::Active, &order())
+        .await
+        .unwrap();
+    old
+}
+
+async fn published(held: &Held) -> Vec<String> {
+    let url = format!("{}/oauth2/jwks", held.broker.issuer);
+    let body = held
+        .client
+        .http
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let set: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert!(!body.contains("\"d\""), "{body}");
+    let keys = set["keys"].as_array().unwrap().iter();
+    keys.map(|key| key["kid"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_retired_key_still_verifies_what_it_signed() {
+    let held = Held::billing(DEPLOY).await;
+    let old = rotate(&held.broker).await;
+    assert!(held.is_active().await);
+    assert!(published(&held).await.contains(&old));
+    let second = held.renew().await;
+    assert!(held.client.is_active(&second).await);
+}
+
+#[tokio::test]
+async fn a48_a_withdrawn_key_takes_its_tokens_with_it_although_they_were_seen_before() {
+    let held = Held::asking(DEPLOY, &[]).await;
+    held.broker.put_secret("ci/prod/db", "value-canary").await;
+    let billing = held
+        .client
+        .renew(&held.first, &held.key, crate::support::held::BILLING)
+        .await;
+    assert!(held.client.is_active(&billing).await);
+    let old = rotate(&held.broker).await;
+    let verbs = &held.broker.wired.broker;
+    verbs
+        .move_key(&old, KeyState::Withdrawn, &order())
+        .await
+        .unwrap();
+
+    assert!(!held.client.is_active(&billing).await);
+    assert!(!published(&held).await.contains(&old));
+    let before = held.broker.recorded().await;
+    let secret = held
+        .client
+        .secret("ci/prod/db", &held.first, Some(&held.key))
+        .await;
+    secret.assert_refused(401, "token_invalid");
+    assert_eq!(held.broker.recorded().await, before);
+    // The session is not the key's: it renews, and the new token is good.
+    let renewed = held
+        .client
+        .renew(&held.first, &held.key, crate::support::held::BILLING)
+        .await;
+    assert!(held.client.is_active(&renewed).await);
+}
+
+#[tokio::test]
+async fn the_only_key_cannot_be_withdrawn_by_mistake() {
+    let held = Held::billing(DEPLOY).await;
+    let verbs = &held.broker.wired.broker;
+    let keys = verbs.keys().await.unwrap();
+    let before = held.broker.log().await.len();
+    for key in keys {
+        let id = key.id.to_string();
+        let moved = verbs.move_key(&id, KeyState::Withdrawn, &order()).await;
+        assert!(moved.is_err(), "{}", key.purpose);
+    }
+    assert_eq!(held.broker.log().await.len(), before);
+    assert!(held.is_active().await);
+}
