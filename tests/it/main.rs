@@ -11,6 +11,18 @@
     clippy::indexing_slicing,
     reason = "a harness that cannot go on fails its test by panicking"
 )]
+#![expect(
+    clippy::too_many_lines,
+    clippy::duration_suboptimal_units,
+    clippy::type_complexity,
+    clippy::similar_names,
+    clippy::unchecked_time_subtraction,
+    clippy::format_collect,
+    clippy::inconsistent_struct_constructor,
+    clippy::wildcard_enum_match_arm,
+    clippy::assertions_on_result_states,
+    reason = "a story is told in one piece, and in the units of what it is about"
+)]
 
 mod audit;
 mod binary;
