@@ -108,13 +108,15 @@ impl Broker {
             Limits::default(),
             stop.clone(),
         ));
-        site.hooks().set(HookSettings {
-            enabled: true,
-            targets: vec![HookTarget {
-                url: format!("{issuer}/hooks/github"),
-                secret: HOOK_SECRET.to_owned(),
-            }],
-        }).unwrap();
+        site.hooks()
+            .set(HookSettings {
+                enabled: true,
+                targets: vec![HookTarget {
+                    url: format!("{issuer}/hooks/github"),
+                    secret: HOOK_SECRET.to_owned(),
+                }],
+            })
+            .unwrap();
         let follower = tokio::sync::Mutex::new(Follower::new(Arc::clone(&wired.broker.store)));
         Self {
             wired,
