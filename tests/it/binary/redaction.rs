@@ -1,6 +1,7 @@
 //! Everything that a broker prints, counts, exports or leaves on its disk in plain, at its most
 //! talkative, after an afternoon with secrets in every place where a client could put one.
 
+use reqwest::RequestBuilder;
 use writ_practice::client::SessionKey;
 use writ_practice::{HookSettings, HookTarget, StartJob, StartRun};
 
@@ -120,87 +121,62 @@ async fn honest(ground: &Ground, client: &Client, canaries: &mut Canaries) {
 
 /// Secrets where they do not belong, and requests that cannot be read.
 async fn misplaced(client: &Client, canaries: &mut Canaries) {
-    let token_url = format!("{}/oauth2/token", client.issuer);
-    for place in [
-        "canary-in-the-query-0001",
-        "canary-in-the-form-00002",
-        "canary-in-the-header-003",
-        "canary-in-json-000000004",
-        "canary-in-a-claim-000005",
-        "canary-in-the-basic-0006",
-        "canary-in-the-hook-00007",
-        "canary-in-the-kind-00008",
-        "canary-in-the-proof-0009",
-        "canary-in-the-name-00010",
-    ] {
+    for place in MISPLACED {
         canaries.add(place, place);
     }
+    let token_url = format!("{}/oauth2/token", client.issuer);
     let claims = r#"{"iss":"canary-in-a-claim-000005"}"#;
-    let jwt = unsigned(
-        r#"{"alg":"RS256","kid":"canary-in-a-claim-000005"}"#,
-        claims,
-    );
-    let form = |pairs: &[(&str, &str)]| client.http.post(&token_url).form(pairs);
-    let asked = [
-        client.http.post(format!(
-            "{token_url}?subject_token=canary-in-the-query-0001"
-        )),
-        form(&[("grant_type", "canary-in-the-kind-00008")]),
-        form(&[
-            ("grant_type", "refresh_token"),
-            ("refresh_token", "wrh_canary-in-the-form-00002"),
-        ]),
-        form(&[
-            ("grant_type", "refresh_token"),
-            ("canary-in-the-name-00010", "x"),
-        ]),
-        form(&[
-            ("subject_token", "canary-in-the-form-00002"),
-            ("subject_token", "x"),
-        ]),
-        form(&[
-            ("grant_type", EXCHANGE),
-            ("subject_token", &jwt),
-            ("subject_token_type", ID_TOKEN),
-        ]),
-        form(&[
-            ("grant_type", EXCHANGE),
-            ("subject_token", "x"),
-            ("subject_token_type", "canary-in-the-kind-00008"),
-        ]),
-        form(&[("grant_type", "refresh_token"), ("refresh_token", "wrh_x")])
-            .header("DPoP", "canary-in-the-proof-0009"),
-        client
-            .http
-            .post(&token_url)
-            .body(r#"{"a":"canary-in-json-000000004"}"#)
-            .header("content-type", "application/json"),
-        client
-            .http
-            .get(format!("{}/api/v1/secret/ci/prod/db", client.issuer))
-            .bearer_auth("canary-in-the-header-003"),
-        client
-            .http
-            .get(format!("{}/api/v1/secret/ci/prod/db", client.issuer))
-            .header("authorization", "DPoP canary-in-the-header-003"),
-        client
-            .http
-            .post(format!("{}/oauth2/introspect", client.issuer))
-            .basic_auth("billing", Some("canary-in-the-basic-0006"))
-            .form(&[("token", "x")]),
-        client
-            .http
-            .post(format!("{}/hooks/github", client.issuer))
-            .header("x-hub-signature-256", "sha256=canary-in-the-hook-00007")
-            .body(r#"{"x":"canary-in-the-hook-00007"}"#),
+    let header = r#"{"alg":"RS256","kid":"canary-in-a-claim-000005"}"#;
+    let jwt = unsigned(header, claims);
+    let (grant, token, kind) = ("grant_type", "subject_token", "subject_token_type");
+    let forms = [
+        vec![(grant, "canary-in-the-kind-00008")],
+        vec![(grant, REFRESH), (REFRESH, "wrh_canary-in-the-form-00002")],
+        vec![(grant, REFRESH), ("canary-in-the-name-00010", "x")],
+        vec![(token, "canary-in-the-form-00002"), (token, "x")],
+        vec![(grant, EXCHANGE), (token, &jwt), (kind, ID_TOKEN)],
+        vec![
+            (grant, EXCHANGE),
+            (token, "x"),
+            (kind, "canary-in-the-kind-00008"),
+        ],
     ];
-    for request in asked {
+    let forms = forms.map(|form| client.http.post(&token_url).form(&form));
+    for request in forms.into_iter().chain(elsewhere(client, &token_url)) {
         let response = request.send().await.unwrap();
         let status = response.status();
         assert!(status.is_client_error(), "{status}");
         let body = response.bytes().await.unwrap();
         canaries.assert_not_in("an answer", &body);
     }
+}
+
+/// In what is not a form, or not at the token endpoint.
+fn elsewhere(client: &Client, token_url: &str) -> [RequestBuilder; 7] {
+    let at = |path: &str| format!("{}{path}", client.issuer);
+    let (post, get) = (
+        |url: String| client.http.post(url),
+        || client.http.get(at("/api/v1/secret/ci/prod/db")),
+    );
+    [
+        post(format!(
+            "{token_url}?subject_token=canary-in-the-query-0001"
+        )),
+        post(token_url.to_owned())
+            .form(&[("grant_type", REFRESH), (REFRESH, "wrh_x")])
+            .header("DPoP", "canary-in-the-proof-0009"),
+        post(token_url.to_owned())
+            .body(r#"{"a":"canary-in-json-000000004"}"#)
+            .header("content-type", "application/json"),
+        get().bearer_auth("canary-in-the-header-003"),
+        get().header("authorization", "DPoP canary-in-the-header-003"),
+        post(at("/oauth2/introspect"))
+            .basic_auth("billing", Some("canary-in-the-basic-0006"))
+            .form(&[("token", "x")]),
+        post(at("/hooks/github"))
+            .header("x-hub-signature-256", "sha256=canary-in-the-hook-00007")
+            .body(r#"{"x":"canary-in-the-hook-00007"}"#),
+    ]
 }
 
 fn unsigned(header: &str, claims: &str) -> String {
@@ -213,3 +189,18 @@ fn unsigned(header: &str, claims: &str) -> String {
         encode("no signature at all")
     )
 }
+
+const REFRESH: &str = "refresh_token";
+
+const MISPLACED: [&str; 10] = [
+    "canary-in-the-query-0001",
+    "canary-in-the-form-00002",
+    "canary-in-the-header-003",
+    "canary-in-json-000000004",
+    "canary-in-a-claim-000005",
+    "canary-in-the-basic-0006",
+    "canary-in-the-hook-00007",
+    "canary-in-the-kind-00008",
+    "canary-in-the-proof-0009",
+    "canary-in-the-name-00010",
+];
