@@ -29,11 +29,11 @@ pub(crate) async fn fill(config: PathBuf, rows: u64) -> Result<u64, Fault> {
     let config = writ::config::load(&config).map_err(told)?;
     let wired = wire(&config, Arc::new(SystemClock), Arc::new(SystemEntropy));
     let wired = wired.await.map_err(Fault::of)?;
-    let issue = some_issue(&wired.broker).await?;
+    let issue = &some_issue(&wired.broker).await?;
     let store = &wired.broker.store;
     stream::iter(0..rows)
-        .map(|number| async {
-            let change = again(&issue, number)?;
+        .map(|number| async move {
+            let change = again(issue, number)?;
             store.commit(change).await.map_err(Fault::of)
         })
         .buffer_unordered(AT_ONCE)

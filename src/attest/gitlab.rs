@@ -95,9 +95,9 @@ mod tests {
     fn an_id_that_is_no_number_is_refused() {
         let mut broken = claims(&[]);
         broken.insert("project_id".to_owned(), "octo/app".to_owned());
-        assert!(read(broken).is_err());
+        read(broken).unwrap_err();
         let mut absent = claims(&[]);
         absent.remove("job_id");
-        assert!(read(absent).is_err());
+        read(absent).unwrap_err();
     }
 }

@@ -41,7 +41,12 @@ impl Broker {
             .checkpoint()
             .await
             .map_err(|down| unavailable(&down))?;
-        let none = || Error::new(Code::NotFound, "nothing has been signed yet");
+        let none = || {
+            Error::new(
+                Code::NotFound,
+                "nothing is signed yet: a checkpoint follows the first entry within seconds",
+            )
+        };
         let stored = stored.ok_or_else(none)?;
         let key = signer(&stored.note, &self.minter.keys.load()).map_err(|e| {
             Error::new(Code::Internal, "the checkpoint is not one of the broker's").with_internal(e)

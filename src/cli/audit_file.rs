@@ -85,8 +85,12 @@ fn report(found: &Verified, replayed: Option<Replayed>, out: &mut Out) -> Result
 
 fn sentences(found: &Verified, replayed: Option<Replayed>) -> Vec<String> {
     let head = &found.checkpoint.head;
+    let writers = match found.writers {
+        1 => "1 writer".to_owned(),
+        n => format!("{n} writers"),
+    };
     let mut lines = vec![
-        format!("sound: {} entries by {} writers", head.size, found.writers),
+        format!("sound: {} entries by {writers}", head.size),
         format!("root   {}", head.root),
         format!("signed {} by {}", found.checkpoint.at, found.key),
     ];

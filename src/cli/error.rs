@@ -7,6 +7,9 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 
+use crate::error::{Code, Kind};
+use crate::surface::http::admin::advice::advice;
+
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
@@ -104,9 +107,11 @@ impl Refused {
         matches!(self.status, 401 | 403)
     }
 
+    /// What to do, where the text does not say it already.
     fn advice(&self) -> Option<&'static str> {
-        let code = serde_json::from_value(self.code.clone()?.into()).ok()?;
-        Some(crate::surface::http::admin::advice::advice(code))
+        let code: Code = serde_json::from_value(self.code.clone()?.into()).ok()?;
+        let said = matches!(code.kind(), Kind::Malformed | Kind::Absent);
+        (!said).then(|| advice(code))
     }
 }
 

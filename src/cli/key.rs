@@ -39,7 +39,8 @@ pub(super) struct PrepareArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct Which {
-    /// The key's id
+    /// The key's id; it may begin with a dash
+    #[arg(allow_hyphen_values = true)]
     id: String,
 }
 

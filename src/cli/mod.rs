@@ -207,6 +207,12 @@ mod tests {
     }
 
     #[test]
+    fn a_key_whose_id_begins_with_a_dash_can_be_withdrawn() {
+        let cli = Cli::try_parse_from(["writ", "key", "withdraw", "-IGCp-V_UzgLMTh"]).unwrap();
+        assert!(matches!(cli.command, Command::Key(_)));
+    }
+
+    #[test]
     fn a_secret_has_no_place_among_the_arguments() {
         for line in [
             "writ secret put ci/key value",

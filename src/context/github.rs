@@ -298,7 +298,7 @@ mod tests {
             b"<html>",
             br#"{"id":3,"status":"sleeping"}"#,
         ] {
-            assert!(read_job(bad, &record).is_err());
+            read_job(bad, &record).unwrap_err();
         }
     }
 

@@ -123,6 +123,7 @@ struct RunEvent {
 #[derive(Deserialize)]
 struct RawRun {
     id: u64,
+    #[serde(default = "first")]
     run_attempt: u64,
 }
 
@@ -135,6 +136,7 @@ struct JobEvent {
 #[derive(Deserialize)]
 struct RawJob {
     run_id: u64,
+    #[serde(default = "first")]
     run_attempt: u64,
     check_run_url: String,
 }
@@ -142,6 +144,11 @@ struct RawJob {
 #[derive(Deserialize)]
 struct RawId {
     id: u64,
+}
+
+/// Deliveries of installations from before attempts were counted name none: there was one.
+const fn first() -> u64 {
+    1
 }
 
 #[cfg(test)]
@@ -206,6 +213,16 @@ mod tests {
             hook().verify(&signed_as_sent, spaced.as_bytes()),
             Err(BadDelivery::Signature)
         );
+    }
+
+    #[test]
+    fn a_delivery_from_before_attempts_were_counted_is_about_the_first() {
+        let body = br#"{"workflow_job":{"run_id":99001,
+            "check_run_url":"https://api.github.com/repos/o/r/check-runs/7"},
+            "repository":{"id":812345}}"#;
+        let delivery = hook().verify(&headers("new", body, "workflow_job"), body);
+        let hints = delivery.unwrap().hints;
+        assert_eq!(hints[1].to_string(), "github/pipeline/812345/99001/1");
     }
 
     #[test]

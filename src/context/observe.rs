@@ -54,15 +54,17 @@ impl Observer {
         }
     }
 
+    /// What the evidence proves, as of its issue. An issuer whose clock is ahead of ours proves
+    /// nothing of a time that has not come: such a fact would stand against what is read meanwhile.
     fn take_proofs(&self, attested: &Attested) {
+        let observed_at = attested.evidence().issued_at.min(self.clock.now());
         for Related { key, proven, .. } in attested.records() {
             if let Some(record) = proven {
                 self.cache.take_proof(Fact {
                     key: key.clone(),
                     record: Some(record.clone()),
                     via: Via::IssuerProof,
-                    // An issuer's clock may be ahead of ours; what it says is no younger for that.
-                    observed_at: attested.evidence().issued_at.min(self.clock.now()),
+                    observed_at,
                     version: None,
                 });
             }

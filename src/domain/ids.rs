@@ -148,14 +148,14 @@ mod tests {
     fn an_id_survives_its_text_and_refuses_another_types() {
         let id = TaskId::new(Timestamp::from_micros(1_700_000_000_000_000), &Ones);
         assert_eq!(id.to_string().parse::<TaskId>(), Ok(id));
-        assert!(id.to_string().parse::<LineageId>().is_err());
+        id.to_string().parse::<LineageId>().unwrap_err();
     }
 
     #[test]
     fn one_id_has_one_spelling() {
         let text = TaskId::new(Timestamp::EPOCH, &Ones).to_string();
-        assert!(text.to_uppercase().parse::<TaskId>().is_err());
-        assert!(format!("{text} ").parse::<TaskId>().is_err());
+        text.to_uppercase().parse::<TaskId>().unwrap_err();
+        format!("{text} ").parse::<TaskId>().unwrap_err();
     }
 
     #[test]

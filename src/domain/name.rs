@@ -168,7 +168,7 @@ mod tests {
         ] {
             assert!(bad.parse::<ProfileName>().is_err(), "{bad:?} was taken");
         }
-        assert!("deploy.prod_2".parse::<ProfileName>().is_ok());
+        "deploy.prod_2".parse::<ProfileName>().unwrap();
     }
 
     #[test]
@@ -184,6 +184,6 @@ mod tests {
         ] {
             assert!(bad.parse::<TaskName>().is_err(), "{bad:?} was taken");
         }
-        assert!("github/812345/99001/1".parse::<TaskName>().is_ok());
+        "github/812345/99001/1".parse::<TaskName>().unwrap();
     }
 }

@@ -261,7 +261,7 @@ mod tests {
                 "{value:?}"
             );
         }
-        assert!(template.fill(&claims(&[])).is_err());
+        template.fill(&claims(&[])).unwrap_err();
     }
 
     #[test]

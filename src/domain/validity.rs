@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn a_credential_that_would_be_born_dead_does_not_exist() {
         let now = Timestamp::from_micros(10_000_000);
-        assert_eq!(Validity::clamp(now, Duration::from_secs(60), &[now]), None);
+        assert_eq!(Validity::clamp(now, Duration::from_mins(1), &[now]), None);
         assert_eq!(Validity::clamp(now, Duration::ZERO, &[]), None);
     }
 }

@@ -4,6 +4,25 @@
     unreachable_pub,
     reason = "the harness and its tests are one crate that nobody imports"
 )]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a harness that cannot go on fails its test by panicking"
+)]
+#![expect(
+    clippy::too_many_lines,
+    clippy::duration_suboptimal_units,
+    clippy::type_complexity,
+    clippy::similar_names,
+    clippy::unchecked_time_subtraction,
+    clippy::format_collect,
+    clippy::inconsistent_struct_constructor,
+    clippy::wildcard_enum_match_arm,
+    clippy::assertions_on_result_states,
+    reason = "a story is told in one piece, and in the units of what it is about"
+)]
 
 mod audit;
 mod binary;

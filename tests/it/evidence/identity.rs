@@ -7,7 +7,8 @@ use writ_practice::{NewRepo, RunnerEnvironment, StartJob, StartRun};
 use crate::support::broker::{Broker, ENVIRONMENT, REPO};
 use crate::support::client::{Answer, run_with};
 use crate::support::forge::{
-    OPEN, assert_none, bearer, bound, credentials, honest, job, mint, tasks, with_claims,
+    OPEN, after_hints, assert_none, bearer, bound, credentials, honest, job, mint, tasks,
+    with_claims,
 };
 use crate::support::profiles::DEPLOY;
 use crate::support::trap::Trap;
@@ -88,6 +89,7 @@ async fn a27_another_repository_of_the_same_owner_is_another() {
 async fn started(broker: &Broker, run: StartRun) -> Answer {
     let run = broker.site().start_run(run).await.unwrap();
     broker.site().hooks().settle().await.unwrap();
+    after_hints(broker).await;
     let token = bearer(broker, &run.jobs[0]);
     broker.client().exchange_token(&token, None, &[]).await
 }
@@ -224,6 +226,7 @@ async fn a30_another_attempt_of_a_run_is_another_task() {
     let (client, key) = (broker.client(), SessionKey::generate().unwrap());
     let site = broker.site();
     let run = run_with(&broker, vec![StartJob::new("a")]).await;
+    after_hints(&broker).await;
     let first = client
         .exchange_token(&bound(&broker, &run.jobs[0], &key), Some(&key), &[])
         .await;
@@ -232,6 +235,8 @@ async fn a30_another_attempt_of_a_run_is_another_task() {
         .await
         .unwrap();
     let rerun = site.rerun(run.run_id).await.unwrap();
+    site.hooks().settle().await.unwrap();
+    after_hints(&broker).await;
     let second = client
         .exchange_token(&bound(&broker, &rerun.jobs[0], &key), Some(&key), &[])
         .await;

@@ -1,6 +1,7 @@
 //! When evidence counts: `exp`, `nbf` and `iat` of every shape, and at the limits to the second.
 
 use serde_json::{Value, json};
+use writ_practice::Conclusion;
 
 use crate::support::broker::Broker;
 use crate::support::forge::{OPEN, assert_none, credentials, job, jobs, now, tasks, with_claims};
@@ -70,6 +71,7 @@ async fn a10_a_token_for_years_from_the_future_or_from_long_ago_is_refused() {
 #[tokio::test]
 async fn a11_the_limits_hold_exactly() {
     let broker = Broker::with(OPEN).await;
+    let jobs = jobs(&broker, 7).await;
     let at = now(&broker);
     let limits = [
         (json!({ "iat": at - 30, "exp": at - 5 }), Some("exp")),
@@ -80,7 +82,6 @@ async fn a11_the_limits_hold_exactly() {
         (json!({ "iat": at + 6 }), Some("iat")),
         (json!({ "iat": at + 5 }), None),
     ];
-    let jobs = jobs(&broker, limits.len()).await;
     for ((claims, refused), job) in limits.into_iter().zip(&jobs) {
         let token = with_claims(&broker, job, claims.clone());
         let answer = broker.client().exchange_token(&token, None, &[]).await;
@@ -92,4 +93,25 @@ async fn a11_the_limits_hold_exactly() {
             None => assert_eq!(answer.status, 200, "{claims}: {answer:?}"),
         }
     }
+}
+
+/// An issuer whose clock is ahead of the broker's: its token says nothing about a time that has not
+/// come, so that the end of the job counts at once.
+#[tokio::test]
+async fn a_token_from_a_clock_that_is_ahead_does_not_outlive_its_job() {
+    let broker = Broker::with(OPEN).await;
+    let (client, job) = (broker.client(), job(&broker).await);
+    let ahead = with_claims(&broker, &job, json!({ "iat": now(&broker) + 5 }));
+    let held = client.exchange_token(&ahead, None, &[]).await;
+    held.assert_issued();
+    assert!(client.is_active(&held).await);
+    let site = broker.site();
+    site.complete_job(job.job_id, Conclusion::Cancelled)
+        .await
+        .unwrap();
+    broker.settle_hooks().await;
+    assert!(!client.is_active(&held).await);
+    let again = with_claims(&broker, &job, json!({ "iat": now(&broker) + 5 }));
+    let again = client.exchange_token(&again, None, &[]).await;
+    again.assert_refused(400, "context_ended");
 }

@@ -114,7 +114,7 @@ impl Broker {
                 url: format!("{issuer}/hooks/github"),
                 secret: HOOK_SECRET.to_owned(),
             }],
-        });
+        }).unwrap();
         let follower = tokio::sync::Mutex::new(Follower::new(Arc::clone(&wired.broker.store)));
         Self {
             wired,
@@ -156,7 +156,7 @@ impl Broker {
 
     /// Waits for every webhook that is under way, and reads again what they hinted at.
     pub async fn settle_hooks(&self) {
-        self.site().hooks().settle().await;
+        self.site().hooks().settle().await.unwrap();
         self.reread_all().await;
     }
 

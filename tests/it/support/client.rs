@@ -12,7 +12,8 @@ use super::broker::{BILLING_SECRET, Broker, ENVIRONMENT, REPO, keep_time};
 pub const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 pub const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
-/// A client of one broker.
+/// A client of one broker; its clones share connections.
+#[derive(Clone)]
 pub struct Client {
     pub http: reqwest::Client,
     pub issuer: String,
@@ -295,7 +296,7 @@ pub async fn run_with(broker: &Broker, jobs: Vec<StartJob>) -> StartedRun {
         .start_run(StartRun::new(REPO, jobs))
         .await
         .unwrap();
-    broker.site().hooks().settle().await;
+    broker.site().hooks().settle().await.unwrap();
     broker.reread_all().await;
     run
 }

@@ -29,6 +29,7 @@ pub struct Ground {
     pub issuer: String,
     /// An address of this machine that nobody else in this run uses.
     pub host: Ipv4Addr,
+    client: Client,
     files: TempDir,
 }
 
@@ -64,8 +65,10 @@ impl Ground {
         let repo = site.create_repo(NewRepo::new("octo", "app")).unwrap();
         site.create_environment(environment(30)).unwrap();
         let host = own_address();
+        let issuer = format!("{scheme}://{host}:{PORT}");
         let ground = Self {
-            issuer: format!("{scheme}://{host}:{PORT}"),
+            client: Client::of(issuer.clone(), Arc::new(SystemClock)),
+            issuer,
             world,
             repo,
             host,
@@ -89,7 +92,7 @@ impl Ground {
     }
 
     pub fn client(&self) -> Client {
-        Client::of(self.issuer.clone(), Arc::new(SystemClock))
+        self.client.clone()
     }
 
     pub fn write(&self, name: &str, text: &str) {
@@ -163,13 +166,13 @@ impl Ground {
 
     pub async fn put_secret(&self, path: &str, value: &str) {
         let said = self.operator(&["secret", "put", path], value).await;
-        assert_eq!(said.code, Some(0), "{said:?}");
+        assert_eq!(said.code, Some(0), "{}", said.err);
     }
 
     /// What the platform's listener answers.
     pub async fn platform(&self, path: &str) -> Option<(u16, String)> {
         let url = format!("http://{}:{METRICS}{path}", self.host);
-        let response = self.client().http.get(url).send().await.ok()?;
+        let response = self.client.http.get(url).send().await.ok()?;
         Some((response.status().as_u16(), response.text().await.ok()?))
     }
 
@@ -307,5 +310,5 @@ fn own_address() -> Ipv4Addr {
 
 pub const PORT: u16 = 8420;
 const METRICS: u16 = 8421;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(5);

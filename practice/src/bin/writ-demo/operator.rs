@@ -33,7 +33,8 @@ impl Operator {
 
     /// Runs a command with something on its standard input.
     pub(crate) async fn run_with(&self, arguments: &[&str], input: &[u8]) -> Result<Done, Trouble> {
-        let command = format!("writ {}", arguments.join(" "));
+        let words: Vec<String> = arguments.iter().map(|word| quoted(word)).collect();
+        let command = format!("writ {}", words.join(" "));
         let doing = || Trouble::io(format!("run {command}"));
         let mut child = Command::new(&self.writ)
             .args(arguments)
@@ -96,6 +97,15 @@ impl Done {
             self.stderr.clone()
         };
         format!("exit {status}: {}", told.trim())
+    }
+}
+
+/// A word as a shell would need it.
+fn quoted(word: &str) -> String {
+    if word.contains(' ') {
+        format!("'{word}'")
+    } else {
+        word.to_owned()
     }
 }
 

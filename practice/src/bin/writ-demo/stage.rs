@@ -85,6 +85,9 @@ impl Stage {
             .site
             .start_run(StartRun::new(REPOSITORY, vec![job]))
             .await?;
+        // The webhooks of the start are hints too: one that arrives while the run is being read
+        // makes what was read stale, and the broker would ask the job to come again in a second.
+        self.site.hooks().settle().await?;
         let job = Job::first_of(run, &self.issuer)?;
         self.tell.say(&format!(
             "run {} of {REPOSITORY} starts; its job `deploy` makes a key and asks for an ID token",
@@ -113,8 +116,11 @@ impl Stage {
     }
 
     /// Renews for another audience, which has to be granted.
-    pub(crate) async fn renew(&self, job: &Job, audience: Option<&str>) -> Result<Token, Trouble> {
-        let answer = self.show(&job.renew(audience)?).await?;
+    pub(crate) async fn renew(&self, job: &Job, audience: &str) -> Result<Token, Trouble> {
+        self.tell.say(&format!(
+            "it renews by its handle and its key, for {audience}"
+        ))?;
+        let answer = self.show(&job.renew(Some(audience))?).await?;
         token_of(answer.granted("the renewal is granted")?)
     }
 
@@ -153,7 +159,11 @@ impl Stage {
     }
 
     /// Shows that a token is dead.
-    pub(crate) async fn is_dead(&self, token: &Token) -> Result<(), Trouble> {
+    pub(crate) async fn is_dead(&self, token: &Token, after: Duration) -> Result<(), Trouble> {
+        let after = milliseconds(after);
+        self.tell.say(&format!(
+            "{after} after the change {BILLING} is told that the token is dead"
+        ))?;
         let answer = self.show(&self.introspection(token)).await?;
         expect_active(&answer, false)
     }

@@ -66,7 +66,13 @@ impl Teller {
         self.answer(answer)
     }
 
+    /// A command with all that it said.
     pub(crate) fn command(&self, done: &Done) -> io::Result<()> {
+        self.command_head(done, usize::MAX)
+    }
+
+    /// A command with the first lines of what it said.
+    pub(crate) fn command_head(&self, done: &Done, count: usize) -> io::Result<()> {
         let prompt = self.paint(Colour::Cyan, "$");
         line_out(&format!("  {prompt} {}", shortened(done.command())))?;
         let told = if done.status == Some(0) {
@@ -74,7 +80,8 @@ impl Teller {
         } else {
             done.ending()
         };
-        lines_out(&told.lines().map(str::to_owned).collect::<Vec<_>>())
+        let lines = told.lines().take(count).map(str::to_owned);
+        lines_out(&lines.collect::<Vec<_>>())
     }
 
     pub(crate) fn table(&self, outcomes: &[Outcome]) -> io::Result<()> {
@@ -148,7 +155,7 @@ fn line_out(text: &str) -> io::Result<()> {
 fn lines_out(lines: &[String]) -> io::Result<()> {
     lines
         .iter()
-        .try_for_each(|line| line_out(&format!("      {line}")))
+        .try_for_each(|line| line_out(format!("      {line}").trim_end()))
 }
 
 /// `name=value`. A secret is only counted; an ID token also comes as `value`, and is cut.

@@ -16,10 +16,7 @@ pub(crate) async fn play(stage: &mut Stage) -> Result<(), Trouble> {
     stage.tell.say("it reads the secret of its run")?;
     let answer = stage.show(&job.read(&first.text, SECRET_PATH)?).await?;
     expect_secret(&answer, &secret)?;
-    stage
-        .tell
-        .say("while the run lives, it renews: by its handle and its key, nothing else")?;
-    let renewed = stage.renew(&job, Some(BILLING)).await?;
+    let renewed = stage.renew(&job, BILLING).await?;
     stage.stands(&renewed).await?;
 
     stage
@@ -33,7 +30,7 @@ pub(crate) async fn play(stage: &mut Stage) -> Result<(), Trouble> {
         "its token is dead at introspection",
         milliseconds(dead),
     );
-    stage.is_dead(&renewed).await?;
+    stage.is_dead(&renewed, dead).await?;
     aftermath(stage, &job, &first).await?;
     heard(stage).await
 }

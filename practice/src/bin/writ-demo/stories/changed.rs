@@ -23,7 +23,7 @@ async fn edited(stage: &mut Stage) -> Result<(), Trouble> {
     stage.tell.title("2. A run's environment changes")?;
     let mut job = stage.start_run().await?;
     stage.open(&mut job).await?;
-    let token = stage.renew(&job, Some(BILLING)).await?;
+    let token = stage.renew(&job, BILLING).await?;
     stage.stands(&token).await?;
 
     stage.tell.say(&format!(
@@ -50,7 +50,7 @@ async fn edited(stage: &mut Stage) -> Result<(), Trouble> {
         ),
     );
     let dead = stage.until_dead(&token, watch).await?;
-    stage.is_dead(&token).await?;
+    stage.is_dead(&token, dead).await?;
     stage.note(
         "the environment's rules were edited",
         "its token is dead at introspection",
@@ -98,7 +98,7 @@ async fn renew_until_refused(
 async fn renamed(stage: &mut Stage) -> Result<(), Trouble> {
     let mut job = stage.start_run().await?;
     stage.open(&mut job).await?;
-    let token = stage.renew(&job, Some(BILLING)).await?;
+    let token = stage.renew(&job, BILLING).await?;
     stage.tell.say(&format!(
         "a fresh ID token of the same job says `{OTHER_ENVIRONMENT}`, where the profile also deploys"
     ))?;
@@ -116,7 +116,7 @@ async fn renamed(stage: &mut Stage) -> Result<(), Trouble> {
         .refused("another identity is refused", &exchange, OTHER)
         .await?;
     let dead = stage.until_dead(&token, watch).await?;
-    stage.is_dead(&token).await?;
+    stage.is_dead(&token, dead).await?;
     stage.note(
         "a token of the job named another environment",
         format!(

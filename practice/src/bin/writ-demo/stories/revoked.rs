@@ -21,8 +21,8 @@ pub(crate) async fn play(stage: &mut Stage, place: &Place) -> Result<(), Trouble
     stage.tell.say("it reads the secret, and gets a token for a service that asks and one for a service that does not")?;
     let read = stage.show(&job.read(&own.text, SECRET_PATH)?).await?;
     read.granted("the secret is read")?;
-    let billing = stage.renew(&job, Some(BILLING)).await?;
-    stage.renew(&job, Some(DEPLOY)).await?;
+    let billing = stage.renew(&job, BILLING).await?;
+    stage.renew(&job, DEPLOY).await?;
     stage.stands(&billing).await?;
 
     let task = find(stage, &own).await?;
@@ -65,36 +65,34 @@ async fn find(stage: &Stage, token: &Token) -> Result<String, Trouble> {
 async fn revoke(stage: &mut Stage, task: &str, billing: &Token) -> Result<(), Trouble> {
     stage.tell.say("and revokes it by its id")?;
     let watch = Stopwatch::start();
-    let arguments = [
-        "task",
-        "revoke",
-        task,
-        "--reason",
-        "the demo says so",
-        "-o",
-        "json",
-    ];
-    let done = stage.operator.run(&arguments).await?.succeeded()?;
+    let arguments = ["task", "revoke", task, "--reason", "shown to a visitor"];
+    stage.operate(&arguments).await?;
     let dead = stage.until_dead(billing, watch).await?;
-    stage.operate(&["task", "show", task]).await?;
     stage.note(
-        "an operator revoked the task",
+        REVOCATION,
         "its token is dead at introspection",
         format!("{} (the command included)", milliseconds(dead)),
     );
-    stage.is_dead(billing).await?;
-    for (state, effect) in [
-        ("dead", "for the service that asks, its token: dead"),
-        ("unusable_by", "for the service that does not: unusable by"),
-        ("exposed", "the secret it read: exposed, to be rotated"),
-    ] {
-        let found = credential(&done.json()?, state, &done.text())?;
-        let when = match state {
-            "unusable_by" => found,
-            _ => "at once".to_owned(),
-        };
-        stage.note("an operator revoked the task", effect, when);
-    }
+    stage.is_dead(billing, dead).await?;
+    let shown = stage
+        .operator
+        .run(&["task", "show", task, "-o", "json"])
+        .await?
+        .succeeded()?;
+    let (document, text) = (shown.json()?, shown.text());
+    credential(&document, "dead", &text)?;
+    let until = credential(&document, "unusable_by", &text)?;
+    stage.note(
+        REVOCATION,
+        "the token that is verified offline is unusable",
+        format!("by {until}"),
+    );
+    credential(&document, "exposed", &text)?;
+    stage.note(
+        REVOCATION,
+        "the secret it read is exposed",
+        "until it is rotated",
+    );
     Ok(())
 }
 
@@ -135,12 +133,22 @@ async fn late(stage: &mut Stage, job: &Job) -> Result<(), Trouble> {
         .await
 }
 
-/// Every refusal of the demonstration has its whole trace.
+/// Every refusal of the demonstration has its whole trace; one of them is shown whole.
 async fn explain(stage: &Stage) -> Result<(), Trouble> {
     stage.tell.title("Every refusal is explained")?;
-    for refused in &stage.refusals {
-        let done = stage.operate(&["explain", &refused.denial]).await?;
+    let whole = stage
+        .refusals
+        .iter()
+        .position(|refused| refused.how.code == MOST_TELLING);
+    for (n, refused) in stage.refusals.iter().enumerate() {
+        let done = stage.operator.run(&["explain", &refused.denial]).await?;
         let told = done.text();
+        if Some(n) == whole {
+            stage.tell.command(&done)?;
+        } else {
+            stage.tell.command_head(&done, HEAD)?;
+        }
+        let done = done.succeeded()?;
         for needed in [Some(refused.how.code), refused.how.field]
             .into_iter()
             .flatten()
@@ -219,6 +227,13 @@ const REVOKED: Refusal = Refusal {
     code: "task_revoked",
     field: None,
 };
+
+/// The refusal with both what was required and what was found.
+const MOST_TELLING: &str = "context_mismatch";
+/// An explanation begins with its verdict and its reason.
+const HEAD: usize = 2;
+
+const REVOCATION: &str = "an operator revoked the task";
 
 const PAUSE: Duration = Duration::from_millis(100);
 
