@@ -133,7 +133,7 @@ pub(crate) fn request(
         text.extend([name, ": ", value, "\r\n"]);
     }
     if let Some(body) = body {
-        text.push_str(&format!("content-length: {}\r\n", body.len()));
+        text.extend(["content-length: ", &body.len().to_string(), "\r\n"]);
     }
     text.push_str("\r\n");
     text.push_str(body.unwrap_or(""));

@@ -42,7 +42,7 @@ pub(crate) fn asked_for(arguments: &[String]) -> Option<PathBuf> {
 }
 
 /// Serves until the process is killed, and says at which port.
-pub(crate) fn serve_until_killed(place: PathBuf) -> Result<(), Fault> {
+pub(crate) fn serve_until_killed(place: &Path) -> Result<(), Fault> {
     Runtime::new()?.block_on(async {
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         println!("{}", tcp.local_addr()?.port());

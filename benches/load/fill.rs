@@ -121,10 +121,10 @@ fn again(issue: &Leaf, number: u64) -> Result<Change, Fault> {
 
 impl Ids {
     fn expected(&self, expectation: &Expectation) -> Expectation {
-        match expectation {
-            Expectation::Before { .. } => Expectation::Before { at: self.until },
-            other => other.clone(),
+        if matches!(expectation, Expectation::Before { .. }) {
+            return Expectation::Before { at: self.until };
         }
+        expectation.clone()
     }
 
     fn written(&self, write: &Write) -> Write {

@@ -37,7 +37,7 @@ use work::World;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let done = match empty::asked_for(&arguments) {
-        Some(place) => empty::serve_until_killed(place),
+        Some(place) => empty::serve_until_killed(&place),
         None => measure(),
     };
     match done {

@@ -31,6 +31,7 @@ pub(crate) struct Broker<'a> {
 
 /// The part of a token response that is used again.
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names are the protocol's")]
 pub(crate) struct Token {
     pub(crate) access_token: String,
     #[serde(default)]

@@ -57,4 +57,4 @@ pub(crate) async fn end(child: &mut Child) -> Result<ExitStatus, Fault> {
 /// Linux counts these times in hundredths of a second for every program (`USER_HZ`).
 const MILLIS_PER_TICK: u64 = 10;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);

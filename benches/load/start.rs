@@ -89,4 +89,4 @@ pub(crate) async fn operator(place: &Place) -> Result<Connection<UnixStream>, Fa
 }
 
 const ASK_AGAIN: Duration = Duration::from_millis(10);
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);

@@ -14,10 +14,7 @@
 #![expect(
     clippy::too_many_lines,
     clippy::duration_suboptimal_units,
-    clippy::type_complexity,
     clippy::similar_names,
-    clippy::unchecked_time_subtraction,
-    clippy::format_collect,
     clippy::inconsistent_struct_constructor,
     clippy::wildcard_enum_match_arm,
     clippy::assertions_on_result_states,
