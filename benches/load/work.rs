@@ -88,13 +88,14 @@ impl World {
         count: usize,
         audiences: Vec<String>,
     ) -> Result<Vec<String>, Fault> {
-        let repository = match kind {
-            Kind::Proof => "octo/proof",
-            Kind::Secret => "octo/secret",
+        let job = StartJob::new("build");
+        let (repository, job) = match kind {
+            Kind::Proof => ("octo/proof", job),
+            Kind::Secret => ("octo/secret", job.in_environment("production")),
         };
         let order = MintMany {
             count,
-            run: StartRun::new(repository, vec![StartJob::new("build")]),
+            run: StartRun::new(repository, vec![job]),
             audiences,
             lifetime_secs: LIFETIME_SECS,
         };
