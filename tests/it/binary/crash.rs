@@ -2,23 +2,21 @@
 //! that was acknowledged is lost, and nothing that a client holds is unknown to the log.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use writ::seams::{Clock as _, SystemClock};
 use writ_practice::client::SessionKey;
-use writ_practice::{Mint, StartJob, StartRun};
+use writ_practice::{MintMany, StartJob, StartRun};
 
 use super::drain::sound_log;
+use super::told::{Fate, Held, Sums, Told, What};
 use crate::support::broker::{ENVIRONMENT, REPO};
 use crate::support::client::{Answer, Client};
-use crate::support::process::{Ground, until, within};
+use crate::support::process::{Ground, until};
 
 /// Requests that are open at any time.
 const OPEN: usize = 64;
@@ -66,117 +64,6 @@ async fn p2_a_kill_at_any_moment_loses_no_revocation_and_leaves_nothing_unknown_
     known(&ground, &held).await;
     sound_log(&ground).await;
     server.stop().await;
-}
-
-/// What clients were told, in their own words. It outlives every server.
-#[derive(Default)]
-struct Told {
-    held: Mutex<Vec<Held>>,
-    /// Places of what is held and not being worked with.
-    idle: Mutex<Vec<usize>>,
-    count: AtomicU64,
-    more: Notify,
-}
-
-/// A token that reached a client, and what the client knows of it.
-#[derive(Clone)]
-struct Held {
-    token: String,
-    /// Seconds.
-    expires: i64,
-    /// Ids of the credentials that came with it.
-    ids: Vec<String>,
-    /// The answer with the session's handle, and its key.
-    session: (Arc<Answer>, Arc<SessionKey>),
-    fate: Fate,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Kept,
-    /// A revocation was sent, and its answer did not come.
-    Asked(What),
-    Revoked(What),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
-    Token,
-    Session,
-}
-
-#[derive(Debug, Default)]
-struct Sums {
-    kept: usize,
-    asked: usize,
-    revoked: usize,
-    expired: usize,
-}
-
-impl Held {
-    fn new(token: &Answer, more: &[&Answer], session: (Arc<Answer>, Arc<SessionKey>)) -> Self {
-        let claims = claims_of(token);
-        let others = more.iter().map(|answer| claims_of(answer));
-        let all = others.chain([claims.clone()]);
-        Self {
-            token: token.text("access_token").to_owned(),
-            expires: claims["exp"].as_i64().unwrap(),
-            ids: all.map(|c| c["jti"].as_str().unwrap().to_owned()).collect(),
-            session,
-            fate: Fate::Kept,
-        }
-    }
-}
-
-impl Told {
-    fn count(&self) -> u64 {
-        self.count.load(Ordering::SeqCst)
-    }
-
-    fn acknowledged(&self) {
-        self.count.fetch_add(1, Ordering::SeqCst);
-        self.more.notify_one();
-    }
-
-    /// Notes what arrived; gives its place in the notes.
-    fn hold(&self, held: Held) -> usize {
-        let mut all = self.held.lock().unwrap();
-        all.push(held);
-        let place = all.len() - 1;
-        drop(all);
-        self.acknowledged();
-        place
-    }
-
-    fn at(&self, place: usize) -> Held {
-        self.held.lock().unwrap()[place].clone()
-    }
-
-    fn change(&self, place: usize, change: impl FnOnce(&mut Held)) {
-        change(&mut self.held.lock().unwrap()[place]);
-    }
-
-    fn put_aside(&self, place: usize) {
-        self.idle.lock().unwrap().push(place);
-    }
-
-    /// Something from earlier, mostly from before the last kill.
-    fn take_up(&self) -> Option<usize> {
-        let mut idle = self.idle.lock().unwrap();
-        if idle.is_empty() {
-            return None;
-        }
-        Some(idle.remove(0))
-    }
-
-    async fn until(&self, count: u64) {
-        within(async {
-            while self.count() < count {
-                self.more.notified().await;
-            }
-        })
-        .await;
-    }
 }
 
 /// One client's work, until the server is gone.
@@ -243,16 +130,13 @@ async fn end(client: &Client, told: &Told, place: usize, what: What) -> Option<(
 
 async fn exchange(ground: &Ground, client: &Client, key: &SessionKey) -> Option<Answer> {
     let job = StartJob::new("deploy").in_environment(ENVIRONMENT);
-    let run = ground
-        .site()
-        .start_run(StartRun::new(REPO, vec![job]))
-        .await;
-    let order = Mint {
-        job_id: Some(run.unwrap().jobs[0].job_id),
-        audience: Some(format!("{}/jkt/{}", client.issuer, key.thumbprint())),
-        ..Mint::default()
+    let order = MintMany {
+        count: 1,
+        run: StartRun::new(REPO, vec![job]),
+        audiences: vec![format!("{}/jkt/{}", client.issuer, key.thumbprint())],
+        lifetime_secs: 300,
     };
-    let token = ground.site().mint(order).unwrap();
+    let token = ground.site().mint_many(order).await.unwrap().remove(0);
     loop {
         let answer = client.try_exchange_token(&token, Some(key), &[]).await?;
         if knew(&answer).await {
@@ -361,13 +245,6 @@ fn leaves(export: &str) -> String {
         Some(String::from_utf8_lossy(&bytes).into_owned())
     });
     leaves.collect()
-}
-
-/// What a token says, without asking anybody whether it is true.
-fn claims_of(answer: &Answer) -> Value {
-    let payload = answer.text("access_token").split('.').nth(1).unwrap();
-    let claims = URL_SAFE_NO_PAD.decode(payload).unwrap();
-    serde_json::from_slice(&claims).unwrap()
 }
 
 /// How often it is killed; `WRIT_KILLS` says otherwise for a longer run.

@@ -5,3 +5,4 @@ mod crash;
 mod drain;
 mod redaction;
 mod refusals;
+mod told;
