@@ -712,7 +712,7 @@ mod tests {
         });
         assert_eq!(
             refusal(wider),
-            Refusal::Illegal("no credential is wider than its lineage's grant")
+            Refusal::Illegal("no credential is wider than its lineage's and task's grant")
         );
         let than_parent = renewed(|_, thread, token| {
             token.parent = Some(thread.token);
