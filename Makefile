@@ -9,8 +9,8 @@ run: ## Run a broker for trying things out
 	cargo run --locked --bin writ -- dev
 
 demo: ## Play pipeline runs against a real server and show what becomes of what they hold
-	cargo build --package writ --package writ-practice --bins
-	cargo run --quiet --package writ-practice --bin writ-demo
+	cargo build --workspace --bins --locked
+	$(TARGET)/debug/writ-demo
 
 test: ## Run every test, other people's clients included
 	tests/setup
