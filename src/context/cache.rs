@@ -84,31 +84,36 @@ impl FactCache {
     ) -> Result<Fact, Unreadable> {
         let slot = self.slot(key);
         let _turn = slot.gate.lock().await;
-        let now = self.clock.now();
-        if let Some(fact) = slot.known().fresh(max_age, now) {
-            return Ok(fact);
+        for _ in 0..READS {
+            let now = self.clock.now();
+            if let Some(fact) = slot.known().fresh(max_age, now) {
+                return Ok(fact);
+            }
+            let hints = slot.known().hints;
+            let Reading { record, version } = source.read(key, locate, now).await?;
+            let fact = Fact {
+                key: key.clone(),
+                record,
+                via: Via::Pull,
+                observed_at: now,
+                version,
+            };
+            let mut known = slot.known();
+            let terminal = fact.record.as_ref().is_some_and(Record::is_terminal);
+            if known.hints != hints && !terminal {
+                continue;
+            }
+            known.offer(fact);
+            // Not simply what was read: a terminal state or a newer version stands against it.
+            return known.fresh(max_age, now).ok_or_else(|| {
+                Unreadable(
+                    "the source's answer is older than what is known of the record".to_owned(),
+                )
+            });
         }
-        let hints = slot.known().hints;
-        let Reading { record, version } = source.read(key, locate, now).await?;
-        let fact = Fact {
-            key: key.clone(),
-            record,
-            via: Via::Pull,
-            observed_at: now,
-            version,
-        };
-        let mut known = slot.known();
-        let terminal = fact.record.as_ref().is_some_and(Record::is_terminal);
-        if known.hints != hints && !terminal {
-            return Err(Unreadable(
-                "a hint came while the record was read".to_owned(),
-            ));
-        }
-        known.offer(fact);
-        // Not simply what was read: a terminal state or a newer version stands against it.
-        known.fresh(max_age, now).ok_or_else(|| {
-            Unreadable("the source's answer is older than what is known of the record".to_owned())
-        })
+        Err(Unreadable(
+            "hints came faster than the record could be read".to_owned(),
+        ))
     }
 
     /// Forgets the facts that were observed longest ago where there are more than the capacity.
@@ -198,6 +203,9 @@ fn supersedes(new: &Fact, old: &Fact) -> bool {
         _ => true,
     }
 }
+
+/// A hint that comes during a read asks for another one. A run's first webhooks often do.
+const READS: usize = 3;
 
 /// Longer than any evidence is taken: see the `max_age` of issuers.
 const HINT_MEMORY: Duration = Duration::from_mins(30);
@@ -369,6 +377,43 @@ mod tests {
         clock.advance(Duration::from_mins(1));
         let stale = cache.read(&source, &key(), &Locator::default(), AGE).await;
         assert!(stale.is_err(), "{stale:?}");
+    }
+
+    /// A source during whose first `hints` reads a webhook comes.
+    struct Interrupted {
+        cache: Arc<FactCache>,
+        hints: usize,
+        asked: AtomicUsize,
+    }
+
+    impl ContextSource for Interrupted {
+        fn read<'a>(
+            &'a self,
+            record: &'a RecordKey,
+            _: &'a Locator,
+            now: Timestamp,
+        ) -> BoxFuture<'a, Result<Reading, Unreadable>> {
+            if self.asked.fetch_add(1, Ordering::SeqCst) < self.hints {
+                self.cache.expire(record, now);
+            }
+            Box::pin(async { Ok(job(RunStatus::InProgress, "1")) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hint_during_a_read_asks_for_another_and_a_flood_of_them_is_unknown() {
+        for (hints, reads, known) in [(1, 2, true), (READS, READS, false)] {
+            let (cache, _clock) = cache();
+            let cache = Arc::new(cache);
+            let source = Interrupted {
+                cache: Arc::clone(&cache),
+                hints,
+                asked: AtomicUsize::new(0),
+            };
+            let read = cache.read(&source, &key(), &Locator::default(), AGE).await;
+            assert_eq!(read.is_ok(), known, "{read:?}");
+            assert_eq!(source.asked.load(Ordering::SeqCst), reads);
+        }
     }
 
     #[tokio::test]
