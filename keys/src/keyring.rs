@@ -24,6 +24,7 @@ pub struct Keyring(pub(crate) Arc<Opened>);
 /// What a keyring holds, by purpose.
 pub(crate) struct Opened {
     pub(crate) tokens: TokenKeys,
+    pub(crate) svids: TokenKeys,
     pub(crate) checkpoints: CheckpointKeys,
     pub(crate) row_mac: Family<MacKey>,
     pub(crate) handle: Family<MacKey>,
@@ -61,7 +62,8 @@ impl Keyring {
             })
             .collect();
         Ok(Self(Arc::new(Opened {
-            tokens: TokenKeys::open(kek, rows)?,
+            tokens: TokenKeys::open(kek, rows, Purpose::AccessToken)?,
+            svids: TokenKeys::open(kek, rows, Purpose::JwtSvid)?,
             checkpoints: CheckpointKeys::open(kek, rows)?,
             row_mac: Family::open(kek, rows, Purpose::RowMac, parse_mac_key)?,
             handle: Family::open(kek, rows, Purpose::Handle, parse_mac_key)?,
@@ -74,6 +76,7 @@ impl Keyring {
     pub fn active_id(&self, purpose: Purpose) -> &KeyId {
         match purpose {
             Purpose::AccessToken => &self.0.tokens.verifying.active.id,
+            Purpose::JwtSvid => &self.0.svids.verifying.active.id,
             Purpose::Checkpoint => &self.0.checkpoints.verifying.active.id,
             Purpose::RowMac => &self.0.row_mac.active.id,
             Purpose::Handle => &self.0.handle.active.id,
@@ -175,7 +178,9 @@ mod tests {
             );
             let exchanged = of(&mut rows, purpose);
             exchanged.public = match purpose {
-                Purpose::AccessToken | Purpose::Checkpoint => other.unwrap().public,
+                Purpose::AccessToken | Purpose::JwtSvid | Purpose::Checkpoint => {
+                    other.unwrap().public
+                }
                 Purpose::RowMac | Purpose::Handle | Purpose::Secret => Some(vec![4; 65]),
             };
             assert_eq!(refusal(&rows).code(), "key_public_differs");

@@ -4,7 +4,8 @@
 //! read none of them. [`Keyring::open`] turns rows into something that signs, verifies, authenticates
 //! and seals. What must stay true:
 //!
-//! - no function returns private bytes, and no `Debug`, `Display` or error shows them;
+//! - no function returns private bytes of the broker, and no `Debug`, `Display` or error shows them
+//!   (a client's [`SessionKey`] is its own, and may be given away on order);
 //! - a key serves one [`Purpose`], and a wrapped row is bound to its purpose and id;
 //! - a withdrawn key does nothing: it signs nothing, verifies nothing, is published nowhere.
 //!
@@ -23,6 +24,7 @@ mod mac;
 mod purpose;
 mod row;
 mod seal;
+mod session;
 mod tokens;
 
 #[cfg(test)]
@@ -35,3 +37,4 @@ pub use keyring::Keyring;
 pub use purpose::{IllegalTransition, KeyState, Purpose, UnknownWord};
 pub use row::{InvalidKeyId, KeyId, KeyRow, generate};
 pub use seal::{SECRET_MAX_BYTES, Sealed};
+pub use session::{SessionKey, SessionKeyError};

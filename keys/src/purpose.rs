@@ -11,6 +11,8 @@ use std::str::FromStr;
 pub enum Purpose {
     /// Signs access tokens: ECDSA P-256.
     AccessToken,
+    /// Signs JWT-SVIDs: ECDSA P-256.
+    JwtSvid,
     /// Signs checkpoints of the audit log: Ed25519.
     Checkpoint,
     /// Authenticates rows of the database: HMAC-SHA256.
@@ -23,8 +25,9 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose; a keyring needs one active key for each.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AccessToken,
+        Self::JwtSvid,
         Self::Checkpoint,
         Self::RowMac,
         Self::Handle,
@@ -35,6 +38,7 @@ impl Purpose {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AccessToken => "access_token",
+            Self::JwtSvid => "jwt_svid",
             Self::Checkpoint => "checkpoint",
             Self::RowMac => "row_mac",
             Self::Handle => "handle",

@@ -142,7 +142,7 @@ pub fn generate(
 ) -> Result<KeyRow, CustodyError> {
     let failed = |_| CustodyError::Generation { purpose };
     let (private, public) = match purpose {
-        Purpose::AccessToken => {
+        Purpose::AccessToken | Purpose::JwtSvid => {
             let (private, public) = p256().map_err(failed)?;
             (private, Some(public))
         }

@@ -1,4 +1,5 @@
-//! Access tokens: signed by the one active key, verifiable by every key that was not withdrawn.
+//! Access tokens and JWT-SVIDs, each with keys of their own: signed by the one active key, verifiable
+//! by every key that was not withdrawn.
 //!
 //! Only the active key's private half stays in memory, parsed once and reached by a handle, because
 //! `jsonwebtoken` would parse it anew for every token.
@@ -19,7 +20,7 @@ use crate::keyring::Keyring;
 use crate::purpose::Purpose;
 use crate::row::KeyRow;
 
-/// The keys of access tokens.
+/// The keys of one kind of token.
 pub(crate) struct TokenKeys {
     signing: Registered,
     pub(crate) verifying: Family<TokenPublic>,
@@ -33,12 +34,44 @@ pub(crate) struct TokenPublic {
 }
 
 impl TokenKeys {
-    pub(crate) fn open(kek: &KeyEncryptionKey, rows: &[KeyRow]) -> Result<Self, CustodyError> {
-        let (pair, verifying) = Family::open(kek, rows, Purpose::AccessToken, parse)?.split();
+    pub(crate) fn open(
+        kek: &KeyEncryptionKey,
+        rows: &[KeyRow],
+        purpose: Purpose,
+    ) -> Result<Self, CustodyError> {
+        let (pair, verifying) = Family::open(kek, rows, purpose, parse)?.split();
         Ok(Self {
             signing: registry::register(Arc::new(pair)),
             verifying,
         })
+    }
+
+    fn sign(&self, typ: &str, claims: &impl serde::Serialize) -> Result<String, CustodyError> {
+        let mut header = Header::new(Algorithm::ES256);
+        header.typ = Some(typ.to_owned());
+        header.kid = Some(self.verifying.active.id.to_string());
+        jsonwebtoken::encode(&header, claims, self.signing.encoding_key())
+            .map_err(CustodyError::Signing)
+    }
+
+    /// RFC 7517 §5: prepared, active and retired keys, the active one first.
+    fn jwks(&self, r#use: &str) -> serde_json::Value {
+        let keys: Vec<_> = self
+            .verifying
+            .all()
+            .map(|held| {
+                serde_json::json!({
+                    "kty": "EC",
+                    "crv": "P-256",
+                    "x": held.key.x,
+                    "y": held.key.y,
+                    "kid": held.id,
+                    "alg": "ES256",
+                    "use": r#use,
+                })
+            })
+            .collect();
+        serde_json::json!({ "keys": keys })
     }
 }
 
@@ -50,12 +83,23 @@ impl Keyring {
         header_typ: &str,
         claims: &impl serde::Serialize,
     ) -> Result<String, CustodyError> {
-        let tokens = &self.0.tokens;
-        let mut header = Header::new(Algorithm::ES256);
-        header.typ = Some(header_typ.to_owned());
-        header.kid = Some(tokens.verifying.active.id.to_string());
-        jsonwebtoken::encode(&header, claims, tokens.signing.encoding_key())
-            .map_err(CustodyError::Signing)
+        self.0.tokens.sign(header_typ, claims)
+    }
+
+    /// A JWT-SVID over `claims`: ES256, and in the header nothing but `alg`, `kid` and `typ`
+    /// (JWT-SVID §2).
+    pub fn sign_jwt_svid(&self, claims: &impl serde::Serialize) -> Result<String, CustodyError> {
+        self.0.svids.sign("JWT", claims)
+    }
+
+    /// The keys of JWT-SVIDs as an OIDC relying party wants them (`use` is `sig`).
+    pub fn svid_jwks(&self) -> serde_json::Value {
+        self.0.svids.jwks("sig")
+    }
+
+    /// The keys of JWT-SVIDs as a SPIFFE bundle has them (SPIFFE Trust Domain and Bundle §4.2.2).
+    pub fn svid_bundle(&self) -> serde_json::Value {
+        self.0.svids.jwks("jwt-svid")
     }
 
     /// The key to verify a token with, for ES256 only; none when it is unknown or withdrawn.
@@ -63,26 +107,9 @@ impl Keyring {
         self.0.tokens.verifying.find(kid).map(|key| &key.decoding)
     }
 
-    /// The published key set (RFC 7517 §5): prepared, active and retired keys, the active one first.
+    /// The published key set of access tokens.
     pub fn jwks(&self) -> serde_json::Value {
-        let keys: Vec<_> = self
-            .0
-            .tokens
-            .verifying
-            .all()
-            .map(|held| {
-                serde_json::json!({
-                    "kty": "EC",
-                    "crv": "P-256",
-                    "x": held.key.x,
-                    "y": held.key.y,
-                    "kid": held.id,
-                    "alg": "ES256",
-                    "use": "sig",
-                })
-            })
-            .collect();
-        serde_json::json!({ "keys": keys })
+        self.0.tokens.jwks("sig")
     }
 }
 
@@ -221,6 +248,21 @@ mod tests {
         assert!(!believes(&keyring, &token));
         assert!(keyring.access_token_key(withdrawn.as_str()).is_none());
         assert_eq!(published(&keyring), [active.as_str()]);
+    }
+
+    #[test]
+    fn an_svid_and_an_access_token_are_never_believed_for_each_other() {
+        let keyring = open(&rows());
+        let svid = keyring.sign_jwt_svid(&json!({ "sub": "a" })).unwrap();
+        let header = svid.split('.').next().unwrap();
+        let header = URL_SAFE_NO_PAD.decode(header).unwrap();
+        let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+        let kid = keyring.active_id(Purpose::JwtSvid).as_str();
+        assert_eq!(header, json!({ "alg": "ES256", "kid": kid, "typ": "JWT" }));
+        assert!(keyring.access_token_key(kid).is_none());
+        assert_eq!(keyring.svid_jwks()["keys"][0]["kid"], kid);
+        assert_eq!(keyring.svid_bundle()["keys"][0]["use"], "jwt-svid");
+        assert!(!published(&keyring).contains(&kid.to_owned()));
     }
 
     #[test]

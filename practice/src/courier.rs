@@ -19,7 +19,8 @@ pub(crate) struct Parcel {
     pub(crate) event: String,
     pub(crate) action: Option<String>,
     pub(crate) body: Arc<[u8]>,
-    pub(crate) signature: Option<String>,
+    /// Beside the content type.
+    pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 /// Makes deliveries and remembers the last of them.
@@ -78,12 +79,9 @@ impl Courier {
             .http
             .post(&parcel.url)
             .header("content-type", "application/json")
-            .header("x-github-event", &parcel.event)
-            .header("x-github-delivery", &parcel.guid)
-            .header("x-github-hook-id", parcel.hook_id)
             .body(parcel.body.to_vec());
-        if let Some(signature) = &parcel.signature {
-            request = request.header("x-hub-signature-256", signature);
+        for (name, value) in &parcel.headers {
+            request = request.header(*name, value);
         }
         let mut response = request.send().await?;
         let mut answer = Vec::new();

@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::WorldError;
-use crate::site::Site;
 
 /// A group of routes that fails together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
@@ -30,13 +29,20 @@ pub enum Target {
     Jobs,
     CheckRuns,
     Environments,
+    /// `TokenReview`.
+    Reviews,
 }
 
 impl Target {
     fn is_api(self) -> bool {
         match self {
             Self::Discovery | Self::Jwks | Self::Token => false,
-            Self::Api | Self::Runs | Self::Jobs | Self::CheckRuns | Self::Environments => true,
+            Self::Api
+            | Self::Runs
+            | Self::Jobs
+            | Self::CheckRuns
+            | Self::Environments
+            | Self::Reviews => true,
         }
     }
 }
@@ -156,12 +162,12 @@ pub(crate) struct HangUp;
 
 /// Middleware of a route that belongs to `target`.
 pub(crate) async fn gate(
-    State((site, target)): State<(Arc<Site>, Target)>,
+    State((faults, target)): State<(Arc<Faults>, Target)>,
     request: Request,
     next: Next,
 ) -> Response {
-    site.faults().note(target, request.uri().path());
-    let Some(fault) = site.faults().of(target) else {
+    faults.note(target, request.uri().path());
+    let Some(fault) = faults.of(target) else {
         return next.run(request).await;
     };
     tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;

@@ -57,7 +57,10 @@ where
     H: Handler<T, Arc<Site>>,
     T: 'static,
 {
-    get(handler).layer(from_fn_with_state((Arc::clone(site), target), gate))
+    get(handler).layer(from_fn_with_state(
+        (Arc::clone(site.faults()), target),
+        gate,
+    ))
 }
 
 async fn run(caller: Caller, Path((owner, repo, id)): Path<(String, String, RunId)>) -> Response {

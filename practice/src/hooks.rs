@@ -181,16 +181,15 @@ impl Hooks {
             None => clock::random_uuid()?,
         };
         let hook_id = FIRST_HOOK_ID;
-        let body = body.into();
-        let event = forgery.event;
+        let headers = headers(&forgery.event, &guid, hook_id, signature);
         let parcel = Parcel {
             guid,
             hook_id,
             url,
-            event,
+            event: forgery.event,
             action: None,
-            body,
-            signature,
+            body: body.into(),
+            headers,
         };
         Ok(self.courier.deliver(parcel).await)
     }
@@ -203,13 +202,15 @@ impl Hooks {
         for event in events {
             let body: Arc<[u8]> = event.body.to_string().into_bytes().into();
             for (hook_id, target) in (FIRST_HOOK_ID..).zip(&settings.targets) {
+                let guid = clock::random_uuid()?;
+                let signature = sign(&target.secret, &body);
                 let parcel = Parcel {
-                    guid: clock::random_uuid()?,
+                    headers: headers(event.name, &guid, hook_id, signature),
+                    guid,
                     hook_id,
                     url: target.url.clone(),
                     event: event.name.to_owned(),
                     action: Some(event.action.to_owned()),
-                    signature: sign(&target.secret, &body),
                     body: Arc::clone(&body),
                 };
                 self.order(Order::Deliver(parcel)).await?;
@@ -243,6 +244,22 @@ async fn work(mut orders: mpsc::Receiver<Order>, courier: Arc<Courier>) {
             Order::Settle(done) => drop(done.send(())),
         }
     }
+}
+
+/// What the vendor puts beside the body.
+fn headers(
+    event: &str,
+    guid: &str,
+    hook_id: u64,
+    signature: Option<String>,
+) -> Vec<(&'static str, String)> {
+    let mut headers = vec![
+        ("x-github-event", event.to_owned()),
+        ("x-github-delivery", guid.to_owned()),
+        ("x-github-hook-id", hook_id.to_string()),
+    ];
+    headers.extend(signature.map(|signature| ("x-hub-signature-256", signature)));
+    headers
 }
 
 fn on() -> bool {

@@ -1,7 +1,8 @@
 //! The practice world: what lies around a broker, played over real HTTP so that the demo, the
 //! tests and the load generator meet it as they would meet the vendors. It is an OpenID Provider
 //! that gives ID tokens to running jobs, GitHub's calls about runs and environments, and signed
-//! webhooks; control calls move it and break it.
+//! webhooks; control calls move it and break it. Beside GitHub it plays GitLab and a
+//! Kubernetes cluster.
 //!
 //! It shares no code with the broker, so that a misreading of a standard on one side is not
 //! repeated on the other, and it is part of no release. It listens on loopback only.
@@ -9,11 +10,13 @@
 mod claims;
 pub mod client;
 mod clock;
+mod cluster;
 mod control;
 mod courier;
 mod error;
 mod faults;
 mod github_api;
+mod gitlab;
 mod hooks;
 mod job_payloads;
 mod keys;
@@ -30,9 +33,14 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use cluster::{Cluster, Phase as PodPhase, Pod, PodSpec};
 pub use courier::http_client;
 pub use error::WorldError;
 pub use faults::{Fault, Faults, Mode, Requests, Target};
+pub use gitlab::{
+    Lab, LabHook, LabJob, LabProject, LabSecret, LabStatus, Protection, StartPipeline,
+    StartedLabJob, StartedPipeline,
+};
 pub use hooks::{Delivery, Forgery, HookSettings, HookTarget, Hooks};
 pub use keys::{Alg, KeyTurn, Keys};
 pub use mint::{Mint, MintMany, SignatureForm};

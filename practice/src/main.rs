@@ -8,7 +8,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use writ_practice::{HookTarget, Options, World, WorldError};
 
-/// A practice world for Writ: OpenID Provider, GitHub look-alike, signed webhooks.
+/// A practice world for Writ: OpenID Provider, GitHub and GitLab look-alikes, signed webhooks.
 #[derive(Parser)]
 #[command(name = "writ-practice", version)]
 struct Arguments {
@@ -52,6 +52,8 @@ async fn run(arguments: Arguments) -> Result<(), WorldError> {
     let world = World::start(Options {
         listen: arguments.listen,
         issuers: arguments.issuers,
+        labs: Vec::new(),
+        clusters: Vec::new(),
         api_token: arguments.api_token,
         hooks: Vec::from_iter(hooks),
     })

@@ -176,7 +176,7 @@ fn sign(
     Ok(token)
 }
 
-fn overlay(base: &mut Map<String, Value>, over: Map<String, Value>) {
+pub(crate) fn overlay(base: &mut Map<String, Value>, over: Map<String, Value>) {
     for (name, value) in over {
         if value.is_null() {
             base.remove(&name);

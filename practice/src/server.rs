@@ -1,7 +1,7 @@
 //! Starts the world and serves it on loopback. The accept loop is the world's own, because only
 //! below the router can a connection be closed without an answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,8 +17,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::cluster::{self, Cluster};
 use crate::error::WorldError;
 use crate::faults::HangUp;
+use crate::gitlab::{self, Lab};
 use crate::hooks::{HookTarget, Hooks};
 use crate::site::Site;
 use crate::{control, github_api, oidc};
@@ -30,7 +32,11 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Path prefixes, each an issuer with a world of its own: `""` or `/name`.
     pub issuers: Vec<String>,
-    /// What the API wants as `Authorization: Bearer`.
+    /// Path prefixes, each a GitLab instance.
+    pub labs: Vec<String>,
+    /// Path prefixes, each a Kubernetes cluster.
+    pub clusters: Vec<String>,
+    /// What the APIs want: GitHub's and a cluster's as `Authorization: Bearer`, GitLab's as `PRIVATE-TOKEN`.
     pub api_token: String,
     /// Where every site's events go at first.
     pub hooks: Vec<HookTarget>,
@@ -41,6 +47,8 @@ impl Default for Options {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             issuers: vec![String::new()],
+            labs: Vec::new(),
+            clusters: Vec::new(),
             api_token: "practice-api-token".to_owned(),
             hooks: Vec::new(),
         }
@@ -83,10 +91,26 @@ impl World {
                 router.nest(prefix, served)
             };
         }
+        let mut taken: BTreeSet<String> = sites.keys().cloned().collect();
+        let secret = || options.api_token.clone();
+        let labs = beside(&base_url, &options.labs, &mut taken, |url| {
+            Lab::new(url, secret())
+        })?;
+        for (prefix, lab) in &labs {
+            router = router.nest(prefix, gitlab::routes(lab));
+        }
+        let clusters = beside(&base_url, &options.clusters, &mut taken, |url| {
+            Cluster::new(url, secret())
+        })?;
+        for (prefix, cluster) in &clusters {
+            router = router.nest(prefix, cluster::routes(cluster));
+        }
         tasks.spawn(serve(listener, router));
         Ok(Running {
             base_url,
             sites,
+            labs,
+            clusters,
             tasks,
         })
     }
@@ -96,6 +120,8 @@ impl World {
 pub struct Running {
     base_url: String,
     sites: BTreeMap<String, Arc<Site>>,
+    labs: BTreeMap<String, Arc<Lab>>,
+    clusters: BTreeMap<String, Arc<Cluster>>,
     tasks: JoinSet<()>,
 }
 
@@ -112,6 +138,20 @@ impl Running {
             .ok_or_else(|| WorldError::unknown("issuer", prefix))
     }
 
+    /// The GitLab instance under that prefix.
+    pub fn lab(&self, prefix: &str) -> Result<&Arc<Lab>, WorldError> {
+        self.labs
+            .get(prefix)
+            .ok_or_else(|| WorldError::unknown("GitLab instance", prefix))
+    }
+
+    /// The cluster under that prefix.
+    pub fn cluster(&self, prefix: &str) -> Result<&Arc<Cluster>, WorldError> {
+        self.clusters
+            .get(prefix)
+            .ok_or_else(|| WorldError::unknown("cluster", prefix))
+    }
+
     /// Ends the world and waits until nothing of it runs.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
@@ -123,6 +163,27 @@ fn site_routes(site: &Arc<Site>) -> Router {
         .nest("/api", github_api::routes(site))
         .nest("/control", control::routes())
         .with_state(Arc::clone(site))
+}
+
+/// What lives beside the issuers, each under a prefix that nobody has yet.
+fn beside<T>(
+    base_url: &str,
+    prefixes: &[String],
+    taken: &mut BTreeSet<String>,
+    make: impl Fn(&str) -> Result<T, WorldError>,
+) -> Result<BTreeMap<String, Arc<T>>, WorldError> {
+    let mut all = BTreeMap::new();
+    for prefix in prefixes {
+        check_prefix(prefix)?;
+        if prefix.is_empty() || !taken.insert(prefix.clone()) {
+            return Err(bad_prefix(prefix));
+        }
+        all.insert(
+            prefix.clone(),
+            Arc::new(make(&format!("{base_url}{prefix}"))?),
+        );
+    }
+    Ok(all)
 }
 
 /// One segment, so that no issuer's paths lie within another's.

@@ -27,7 +27,7 @@ pub struct Site {
     state: Mutex<State>,
     clock: Clock,
     keys: Keys,
-    faults: Faults,
+    faults: Arc<Faults>,
     hooks: Hooks,
     rate_limit: RateLimit,
 }
@@ -73,7 +73,7 @@ impl Site {
             state: Mutex::default(),
             clock: Clock::default(),
             keys: Keys::load()?,
-            faults: Faults::default(),
+            faults: Arc::default(),
             hooks,
             rate_limit: RateLimit::default(),
         })
@@ -93,7 +93,7 @@ impl Site {
         &self.keys
     }
 
-    pub fn faults(&self) -> &Faults {
+    pub fn faults(&self) -> &Arc<Faults> {
         &self.faults
     }
 

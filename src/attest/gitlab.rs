@@ -1,10 +1,11 @@
 //! The preset for GitLab CI. GitLab mints an ID token once per job, so a token proves who the job is
-//! and nothing about whether it still runs: profiles of this source cannot bind to issuer proof, and
-//! the lint refuses them secrets.
+//! and nothing about whether it still runs: the records that it names are known by asking only.
 
-use crate::attest::claims::{fixed, number};
+use crate::attest::Related;
+use crate::attest::claims::{environment_record, number, related, workload};
 use crate::attest::oidc::{Preset, Reading};
-use crate::domain::identity::{Identity, Selector, TrustDomain, escape_segment};
+use crate::domain::context::RecordKind;
+use crate::domain::identity::TrustDomain;
 use crate::domain::name::SourceName;
 use crate::domain::profile::Claims;
 
@@ -17,33 +18,65 @@ impl Preset for GitlabCi {
     fn read(&self, source: &SourceName, claims: Claims) -> Result<Reading, String> {
         let namespace = number(&claims, "namespace_id")?;
         let project = number(&claims, "project_id")?;
-        number(&claims, "pipeline_id")?;
-        number(&claims, "job_id")?;
-        let mut segments = vec![source.as_str(), namespace, project];
-        let environment = claims.get("environment").map(|name| escape_segment(name));
-        if let Some(environment) = &environment {
-            segments.extend(["environment", environment.as_str()]);
-        }
-        let id = self.trust_domain.id(&segments).map_err(|e| e.to_string())?;
-        let identity = Identity::new(id, fixed(&claims, &FIXED));
-        let selectors = Selector::all(source.as_str(), identity.fixed());
+        let ids = [namespace, project];
+        let (identity, selectors) = workload(&self.trust_domain, source, &ids, &claims, &FIXED)?;
+        let records = records(source, &claims, project)?;
         Ok(Reading {
             identity,
             selectors,
             claims,
-            records: Vec::new(),
+            records,
         })
     }
 }
 
+/// The pipeline, the job and the environment that the token is about.
+fn records(source: &SourceName, claims: &Claims, project: &str) -> Result<Vec<Related>, String> {
+    let (pipeline, job) = (number(claims, "pipeline_id")?, number(claims, "job_id")?);
+    let mut records = vec![
+        related(
+            source,
+            RecordKind::Pipeline,
+            pipeline_record(project, pipeline),
+            &[("project_id", project), ("pipeline_id", pipeline)],
+        ),
+        related(
+            source,
+            RecordKind::Job,
+            job_record(project, pipeline, job),
+            &[("project_id", project), ("job_id", job)],
+        ),
+    ];
+    if let Some(environment) = claims.get("environment") {
+        records.push(related(
+            source,
+            RecordKind::Environment,
+            environment_record(project, environment),
+            &[("project_id", project), ("environment", environment)],
+        ));
+    }
+    Ok(records)
+}
+
+/// The id of a pipeline's record: immutable numbers only.
+pub fn pipeline_record(project_id: &str, pipeline_id: &str) -> String {
+    format!("{project_id}/{pipeline_id}")
+}
+
+/// The id of a job's record. A job that is retried is another job.
+pub fn job_record(project_id: &str, pipeline_id: &str, job_id: &str) -> String {
+    format!("{project_id}/{pipeline_id}/{job_id}")
+}
+
 /// Claims that cannot differ between two tokens of one job.
-const FIXED: [&str; 8] = [
+const FIXED: [&str; 9] = [
     "namespace_id",
     "project_id",
     "environment",
     "ci_config_ref_uri",
     "ref",
     "ref_type",
+    "ref_protected",
     "pipeline_source",
     "runner_environment",
 ];
@@ -85,10 +118,21 @@ mod tests {
             "spiffe://example.org/gitlab/72/20/environment/production"
         );
         assert!(!reading.identity.fixed().contains_key("project_path"));
-        assert!(
-            reading.records.is_empty(),
-            "a token that is minted once proves no state"
+    }
+
+    #[test]
+    fn a_token_that_is_minted_once_names_records_and_proves_no_state() {
+        let reading = read(claims(&[("environment", "review/a b")])).unwrap();
+        let named: Vec<_> = reading.records.iter().map(|r| r.key.to_string()).collect();
+        assert_eq!(
+            named,
+            [
+                "gitlab/pipeline/20/574",
+                "gitlab/job/20/574/302",
+                "gitlab/environment/20/review_2fa_20b",
+            ]
         );
+        assert!(reading.records.iter().all(|record| record.proven.is_none()));
     }
 
     #[test]

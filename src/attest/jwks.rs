@@ -79,7 +79,7 @@ impl Jwks {
                 let Ok(mut gate) = self.gate.try_lock() else {
                     return Ok(key);
                 };
-                self.refresh(&mut gate).await;
+                let _asked = self.refresh(&mut gate).await;
                 drop(gate);
                 return self.known(kid, algorithm, now);
             }
@@ -92,14 +92,14 @@ impl Jwks {
         if let Some(key) = newer.and_then(|loaded| loaded.find(kid, algorithm)) {
             return Ok(key);
         }
-        self.refresh(&mut gate).await;
-        match self.known(kid, algorithm, now) {
-            Err(KeyFault::Unknown) => match &gate.failure {
-                // Nobody knows whether the issuer has the key: that is not "no".
-                Some(why) => Err(KeyFault::Unavailable(why.clone())),
-                None => Err(KeyFault::Unknown),
-            },
-            other => other,
+        let asked = self.refresh(&mut gate).await;
+        match (self.known(kid, algorithm, now), &gate.failure) {
+            // Nobody knows whether the issuer has the key by now: that is not "no".
+            (Err(KeyFault::Unknown), Some(why)) => Err(KeyFault::Unavailable(why.clone())),
+            (Err(KeyFault::Unknown), None) if !asked => Err(KeyFault::Unavailable(
+                "the key is unknown, and the issuer was asked a moment ago".to_owned(),
+            )),
+            (known, _) => known,
         }
     }
 
@@ -119,7 +119,8 @@ impl Jwks {
         }
     }
 
-    async fn refresh(&self, gate: &mut LastTry) {
+    /// Asks the issuer, unless it was asked a moment ago; says whether it was asked now.
+    async fn refresh(&self, gate: &mut LastTry) -> bool {
         let now = self.clock.now();
         let cooldown = if gate.failure.is_some() {
             RETRY
@@ -127,7 +128,7 @@ impl Jwks {
             COOLDOWN
         };
         if gate.at.is_some_and(|at| now.since(at) < cooldown) {
-            return;
+            return false;
         }
         gate.at = Some(now);
         match self.fetch(now).await {
@@ -144,6 +145,7 @@ impl Jwks {
                 gate.failure = Some(why);
             }
         }
+        true
     }
 
     async fn fetch(&self, now: Timestamp) -> Result<Loaded, String> {

@@ -74,6 +74,11 @@ impl<'a> Unverified<'a> {
         })
     }
 
+    /// The token as it was shown.
+    pub fn compact(&self) -> String {
+        format!("{}.{}", self.signing_input, self.signature)
+    }
+
     /// The issuer that the token names: it says whom to ask for keys, and nothing else.
     pub fn issuer(&self) -> Result<&str, BadJws> {
         Ok(self.claims.text("iss")?)

@@ -16,14 +16,18 @@ use crate::error::{Code, Error};
 
 mod claims;
 pub mod dpop;
+pub mod generic;
 pub mod github;
 pub mod gitlab;
 pub mod jwks;
 pub mod jws;
+pub mod kubernetes;
 pub mod oidc;
 pub mod preset;
 pub mod settings;
 pub mod strict_json;
+pub mod token_review;
+pub mod vocabulary;
 
 /// What a caller shows: nothing of it is verified.
 #[derive(Clone)]

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::attest::jwks::{Jwks, KeyFault};
 use crate::attest::jws::{Signed, Unverified};
 use crate::attest::strict_json::Object;
+use crate::attest::token_review::TokenReview;
 use crate::attest::{Attestor, EvidenceRef, Verified, invalid};
 use crate::domain::key::Thumbprint;
 use crate::domain::name::SourceName;
@@ -44,10 +45,18 @@ pub struct OidcIssuer {
     /// What `aud` has to be: the broker's own issuer identifier, or what is configured instead.
     pub audience: String,
     pub algorithms: Vec<Algorithm>,
-    /// The longest life that a token of this issuer may have, and its greatest age.
+    /// The greatest age that a token is taken at, and the longest life that it may have.
     pub max_age: Duration,
+    /// The issuer mints one token per job, which lives as long as the job may run: it is taken for as
+    /// long as `max_age`, however late it would expire.
+    pub mints_once: bool,
     pub keys: Arc<Jwks>,
     pub preset: Box<dyn Preset>,
+    /// Where the claims lie, if not under their own names: a claim's name, and the members that lead
+    /// to it.
+    pub paths: Vec<(String, Vec<String>)>,
+    /// Whom to ask about each token beside its signature.
+    pub review: Option<TokenReview>,
 }
 
 impl Attestor for OidcIssuer {
@@ -57,22 +66,27 @@ impl Attestor for OidcIssuer {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Verified, Error>> {
         Box::pin(async move {
+            let shown = self.review.as_ref().map(|_| token.compact());
             let signed = self.check_signature(token).await?;
             self.check_issuer(&signed.claims)?;
-            let demands = self.check_audience(&signed.claims)?;
+            let audience = self.audience(&signed.claims)?;
+            let demands = self.check_audience(audience)?;
             let (issued_at, expires_at) = self.check_times(&signed.claims, now)?;
             // Not read, but a token with a `sub` of another type is not an ID token.
             signed
                 .claims
                 .optional_text("sub")
                 .map_err(|e| invalid(&e))?;
-            let claims = plain_claims(&signed.claims);
+            let claims = self.claims(&signed.claims);
             let reading = self.preset.read(&self.source, claims).map_err(|why| {
                 Error::new(
                     Code::EvidenceInvalid,
                     format!("the evidence is not of the configured kind: {why}"),
                 )
             })?;
+            if let (Some(review), Some(token)) = (&self.review, &shown) {
+                review.check(token, audience, &reading.claims, now).await?;
+            }
             Ok(Verified {
                 source: self.source.clone(),
                 identity: reading.identity,
@@ -121,6 +135,26 @@ impl OidcIssuer {
         token.verify(&key).map_err(|e| invalid(&e))
     }
 
+    /// The claims that the issuer's tokens are read for: all that are plain, or those that lie where the
+    /// paths lead.
+    fn claims(&self, token: &Object) -> Claims {
+        if self.paths.is_empty() {
+            let named = token.members();
+            return named
+                .filter_map(|(name, value)| Some((name.clone(), plain(value)?)))
+                .collect();
+        }
+        let led = self.paths.iter().filter_map(|(name, path)| {
+            let (first, rest) = path.split_first()?;
+            let member = token.member(first)?;
+            let found = rest
+                .iter()
+                .try_fold(member, |value, name| value.get(name))?;
+            Some((name.clone(), plain(found)?))
+        });
+        led.collect()
+    }
+
     fn check_issuer(&self, claims: &Object) -> Result<(), Error> {
         match claims.text("iss") {
             Ok(issuer) if issuer == self.issuer => Ok(()),
@@ -128,17 +162,21 @@ impl OidcIssuer {
         }
     }
 
+    /// The one audience that the token is for.
+    fn audience<'c>(&self, claims: &'c Object) -> Result<&'c str, Error> {
+        match claims.member("aud") {
+            Some(Value::String(one)) => Ok(one),
+            Some(Value::Array(many)) => match many.as_slice() {
+                [Value::String(one)] => Ok(one),
+                _ => Err(self.wrong_audience()),
+            },
+            Some(_) | None => Err(self.wrong_audience()),
+        }
+    }
+
     /// `aud` is our audience and nothing else, or our audience with the thumbprint of the key that
     /// has to come with the token.
-    fn check_audience(&self, claims: &Object) -> Result<Option<Thumbprint>, Error> {
-        let audience = match claims.member("aud") {
-            Some(Value::String(one)) => one.as_str(),
-            Some(Value::Array(many)) => match many.as_slice() {
-                [Value::String(one)] => one.as_str(),
-                _ => return Err(self.wrong_audience()),
-            },
-            Some(_) | None => return Err(self.wrong_audience()),
-        };
+    fn check_audience(&self, audience: &str) -> Result<Option<Thumbprint>, Error> {
         let rest = audience
             .strip_prefix(self.audience.as_str())
             .ok_or_else(|| self.wrong_audience())?;
@@ -195,28 +233,26 @@ impl OidcIssuer {
                 "the evidence was issued in the future: check the clocks",
             );
         }
-        if expires.since(issued) > self.max_age || now.since(issued) > self.max_age {
+        let oldest = issued.plus(self.max_age);
+        let outlives = expires > oldest && !self.mints_once;
+        if outlives || now > oldest {
             return refuse(
                 "exp",
                 "the evidence is older, or valid for longer, than this issuer's tokens may be",
             );
         }
-        Ok((issued, expires))
+        Ok((issued, expires.min(oldest)))
     }
 }
 
 /// Text, numbers and booleans, as text. Lists and objects identify nothing here.
-fn plain_claims(claims: &Object) -> Claims {
-    let plain = |value: &Value| match value {
+fn plain(value: &Value) -> Option<String> {
+    match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(yes) => Some(yes.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
-    };
-    claims
-        .members()
-        .filter_map(|(name, value)| Some((name.clone(), plain(value)?)))
-        .collect()
+    }
 }
 
 const RETRY: Duration = Duration::from_secs(5);

@@ -2,6 +2,7 @@
 //! run, and which are names that somebody else can take over. The lint of profiles and the
 //! verification of evidence read the same table.
 
+use super::claims::is_uid;
 use ClaimNature::{Id, Instance, Label, Name, Run, Text, Token};
 
 /// A vendor whose ID tokens are understood.
@@ -11,6 +12,10 @@ pub enum Preset {
     GithubActions,
     /// GitLab CI, hosted or self-managed.
     GitlabCi,
+    /// Projected service-account tokens of a Kubernetes cluster.
+    Kubernetes,
+    /// Any other issuer, with a mapping of its claims.
+    Oidc,
 }
 
 /// What a claim is good for.
@@ -33,12 +38,19 @@ pub enum ClaimNature {
 }
 
 impl Preset {
-    pub const ALL: [Self; 2] = [Self::GithubActions, Self::GitlabCi];
+    pub const ALL: [Self; 4] = [
+        Self::GithubActions,
+        Self::GitlabCi,
+        Self::Kubernetes,
+        Self::Oidc,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::GithubActions => "github-actions",
             Self::GitlabCi => "gitlab-ci",
+            Self::Kubernetes => "kubernetes",
+            Self::Oidc => "oidc",
         }
     }
 
@@ -47,53 +59,84 @@ impl Preset {
         match self {
             Self::GithubActions => GITHUB_ACTIONS,
             Self::GitlabCi => GITLAB_CI,
+            Self::Kubernetes => KUBERNETES,
+            Self::Oidc => OIDC,
         }
     }
 
-    /// What a claim is good for; `None` when the vendor's tokens have no such claim.
-    pub fn nature(self, claim: &str) -> Option<ClaimNature> {
-        let found = self.claims().iter().find(|(name, _)| *name == claim);
-        found.map(|(_, nature)| *nature)
-    }
-
-    /// The claims of one nature.
-    pub fn of_nature(self, nature: ClaimNature) -> impl Iterator<Item = &'static str> {
-        let claims = self.claims().iter();
-        claims
-            .filter(move |(_, n)| *n == nature)
-            .map(|(name, _)| *name)
-    }
-
-    /// The claim that names one repository for good.
-    pub const fn repository(self) -> &'static str {
+    /// Sets of claims that each name, met together, one workflow and no other. Whoever may create a
+    /// repository of an owner may create an environment of any name in it, so that an environment
+    /// counts only inside one repository.
+    pub const fn one_workflow(self) -> &'static [&'static [&'static str]] {
         match self {
-            Self::GithubActions => "repository_id",
-            Self::GitlabCi => "project_id",
+            Self::GithubActions => &[&["job_workflow_ref"], &["repository_id", "environment"]],
+            Self::GitlabCi => &[&["project_id", "environment"]],
+            Self::Kubernetes => &[&["serviceaccount_uid"]],
+            Self::Oidc => &[],
+        }
+    }
+
+    /// Whether a text can be an id of this vendor's.
+    pub fn is_id(self, text: &str) -> bool {
+        match self {
+            Self::GithubActions | Self::GitlabCi => {
+                !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+            }
+            Self::Kubernetes => is_uid(text),
+            Self::Oidc => {
+                (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+            }
         }
     }
 
     /// Whether a job can ask for another ID token as long as it lives. Where the vendor mints once
-    /// per job, a token proves that the job started, not that it lives.
+    /// per job, a token proves that the job started, not that it lives. A pod gets another one when its
+    /// kubelet thinks fit, which is too seldom to prove anything.
     pub const fn mints_again(self) -> bool {
         match self {
             Self::GithubActions => true,
-            Self::GitlabCi => false,
+            Self::GitlabCi | Self::Kubernetes | Self::Oidc => false,
         }
     }
 
     /// Whether the vendor's API can be asked for the state of a run.
     pub const fn can_be_pulled(self) -> bool {
         match self {
+            Self::GithubActions | Self::GitlabCi | Self::Kubernetes => true,
+            Self::Oidc => false,
+        }
+    }
+
+    /// Whether the vendor tells of changes by webhook.
+    pub const fn sends_webhooks(self) -> bool {
+        match self {
+            Self::GithubActions | Self::GitlabCi => true,
+            Self::Kubernetes | Self::Oidc => false,
+        }
+    }
+
+    /// Where the claims lie in a token, if not under their own names.
+    pub const fn paths(self) -> &'static [(&'static str, &'static [&'static str])] {
+        match self {
+            Self::GithubActions | Self::GitlabCi | Self::Oidc => &[],
+            Self::Kubernetes => &super::kubernetes::CLAIMS,
+        }
+    }
+
+    /// Whether a job chooses the audience of its ID token while it runs, and so can name the key of
+    /// its session in it.
+    pub const fn names_session_key(self) -> bool {
+        match self {
             Self::GithubActions => true,
-            Self::GitlabCi => false,
+            Self::GitlabCi | Self::Kubernetes | Self::Oidc => false,
         }
     }
 
     /// The claim that tells which event started the run, with the values that mean a change not yet
-    /// merged.
-    pub const fn unmerged(self) -> (&'static str, &'static [&'static str]) {
+    /// merged; `None` where nothing of the kind is known.
+    pub const fn unmerged(self) -> Option<(&'static str, &'static [&'static str])> {
         match self {
-            Self::GithubActions => (
+            Self::GithubActions => Some((
                 "event_name",
                 &[
                     "pull_request",
@@ -101,11 +144,12 @@ impl Preset {
                     "pull_request_review",
                     "pull_request_review_comment",
                 ],
-            ),
-            Self::GitlabCi => (
+            )),
+            Self::GitlabCi => Some((
                 "pipeline_source",
                 &["merge_request_event", "external_pull_request_event"],
-            ),
+            )),
+            Self::Kubernetes | Self::Oidc => None,
         }
     }
 }
@@ -157,6 +201,7 @@ const GITLAB_CI: &[(&str, ClaimNature)] = &[
     ("job_id", Instance),
     ("environment", Label),
     ("environment_protected", Label),
+    ("environment_action", Label),
     ("deployment_tier", Label),
     ("pipeline_source", Label),
     ("ref_type", Label),
@@ -164,6 +209,10 @@ const GITLAB_CI: &[(&str, ClaimNature)] = &[
     ("runner_environment", Label),
     ("runner_id", Label),
     ("user_id", Label),
+    ("user_access_level", Label),
+    ("job_source", Label),
+    ("job_project_id", Label),
+    ("job_namespace_id", Label),
     ("project_visibility", Label),
     ("sha", Label),
     ("ci_config_sha", Label),
@@ -172,6 +221,8 @@ const GITLAB_CI: &[(&str, ClaimNature)] = &[
     ("ref_path", Text),
     ("namespace_path", Name),
     ("project_path", Name),
+    ("job_namespace_path", Name),
+    ("job_project_path", Name),
     ("user_email", Name),
     ("user_login", Name),
     ("sub", Token),
@@ -183,27 +234,33 @@ const GITLAB_CI: &[(&str, ClaimNature)] = &[
     ("jti", Token),
 ];
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Of `kubernetes.io` in the token, see [`super::kubernetes::CLAIMS`]. Names can be given away: a
+/// namespace or an account that was deleted can be made again. A pod is one run, of one instance.
+const KUBERNETES: &[(&str, ClaimNature)] = &[
+    ("serviceaccount_uid", Id),
+    ("pod_uid", Run),
+    ("pod_uid", Instance),
+    ("namespace", Name),
+    ("serviceaccount_name", Name),
+    ("pod_name", Name),
+    ("node_name", Name),
+    ("node_uid", Name),
+    ("sub", Token),
+    ("aud", Token),
+    ("iss", Token),
+    ("iat", Token),
+    ("nbf", Token),
+    ("exp", Token),
+    ("jti", Token),
+];
 
-    #[test]
-    fn every_vendor_has_what_a_task_is_named_by() {
-        for preset in Preset::ALL {
-            for nature in [Id, Run, Instance] {
-                let found = preset.of_nature(nature).count();
-                assert!(found > 0, "{} has no {nature:?}", preset.as_str());
-            }
-            assert_eq!(preset.nature(preset.repository()), Some(Id));
-            let (claim, _) = preset.unmerged();
-            assert_eq!(preset.nature(claim), Some(Label));
-        }
-    }
-
-    #[test]
-    fn a_subject_is_never_an_id() {
-        for preset in Preset::ALL {
-            assert_eq!(preset.nature("sub"), Some(Token));
-        }
-    }
-}
+/// What every ID token has (OpenID Connect Core 1.0 §2); the rest is mapped.
+const OIDC: &[(&str, ClaimNature)] = &[
+    ("sub", Token),
+    ("aud", Token),
+    ("iss", Token),
+    ("iat", Token),
+    ("nbf", Token),
+    ("exp", Token),
+    ("jti", Token),
+];

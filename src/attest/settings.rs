@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jsonwebtoken::Algorithm;
 
-use crate::attest::preset::Preset;
+use crate::attest::vocabulary::Vocabulary;
 use crate::domain::grant::Audience;
 use crate::domain::name::SourceName;
 use crate::domain::url::BaseUrl;
@@ -15,7 +15,7 @@ use crate::domain::url::BaseUrl;
 #[derive(Debug, Clone)]
 pub struct IssuerSettings {
     pub name: SourceName,
-    pub preset: Preset,
+    pub vocabulary: Vocabulary,
     /// Compared byte for byte with `iss`; its discovery document is read below it.
     pub issuer: BaseUrl,
     /// What `aud` must be, or be followed by `/jkt/` and the thumbprint of the caller's key.

@@ -1,6 +1,8 @@
 //! Administer: what operators do and look at. Every change they order is an entry of the log, with
 //! who ordered it.
 
+use std::time::Duration;
+
 use writ_keys::{KeyRow, KeyState, Keyring, Purpose};
 
 use crate::broker::revoke::{Order, unsettled};
@@ -11,11 +13,23 @@ use crate::domain::ids::TaskId;
 use crate::domain::position::DenialId;
 use crate::domain::secret::Secret;
 use crate::domain::task::Task;
+use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
 use crate::ledger::change::{KeyChange, Write};
 use crate::ledger::entry::{Event, Leaf, Subject};
+use crate::mint::KEY_SET_MAX_AGE;
 use crate::mint::sealed::{Place, seal};
 use crate::store::{SecretListing, StoredEntry};
+
+/// Whether a new key waits until whoever verifies by the published key set has heard of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    /// Refuse to let it sign before that.
+    Patient,
+    /// The active key is compromised: verifiers that have not heard of the new one refuse its tokens
+    /// for as long as they keep their copy.
+    AtOnce,
+}
 
 impl Broker {
     /// Seals a new version of a secret, and says which.
@@ -152,16 +166,24 @@ impl Broker {
     }
 
     /// Moves a key to another state. Activating one retires the key that was active.
+    ///
+    /// # Errors
+    /// `conflict`: the key cannot move there, or (only [`Haste::AtOnce`] overrules it) a token signed
+    /// with it would be refused by verifiers that still keep an older key set.
     pub async fn move_key(
         &self,
         id: &str,
         state: KeyState,
+        haste: Haste,
         order: &Order,
     ) -> Result<KeyRow, Error> {
         let rows = self.store.keys().await.map_err(|down| unavailable(&down))?;
         let now = self.clock.now().micros();
         let row = rows.iter().find(|row| row.id.as_str() == id);
         let row = row.ok_or_else(|| Error::new(Code::NotFound, "there is no such key"))?;
+        if state == KeyState::Active && haste == Haste::Patient {
+            self.heard_of(row)?;
+        }
         let illegal = |e: writ_keys::IllegalTransition| Error::new(Code::Conflict, e.to_string());
         let moved = row.clone().moved_to(state, now).map_err(illegal)?;
         let mut changed = vec![moved.clone()];
@@ -181,6 +203,28 @@ impl Broker {
         }
         self.move_keys(changed, order).await?;
         Ok(moved)
+    }
+
+    /// How long a copy of the published key set without this key may still be kept.
+    pub fn unheard_of_for(&self, row: &KeyRow) -> Duration {
+        let published = match row.purpose {
+            Purpose::AccessToken | Purpose::JwtSvid => row.state == KeyState::Prepared,
+            Purpose::Checkpoint | Purpose::RowMac | Purpose::Handle | Purpose::Secret => false,
+        };
+        if !published {
+            return Duration::ZERO;
+        }
+        let known = Timestamp::from_micros(row.changed_at).plus(KEY_SET_MAX_AGE + self.staleness);
+        known.since(self.clock.now())
+    }
+
+    fn heard_of(&self, row: &KeyRow) -> Result<(), Error> {
+        let left = self.unheard_of_for(row);
+        if left == Duration::ZERO {
+            return Ok(());
+        }
+        let text = "verifiers may keep a key set without this key for a while yet: wait, or activate it at once if the active key is compromised";
+        Err(Error::new(Code::Conflict, text).with_retry_after(left))
     }
 
     pub async fn keys(&self) -> Result<Vec<KeyRow>, Error> {

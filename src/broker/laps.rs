@@ -1,7 +1,10 @@
 //! How long each stage of a verb took, for the metrics. Time is the clock's that never steps, so a
 //! test clock gives a test's times.
 
+use std::cell::RefCell;
 use std::time::Duration;
+
+use metrics::Histogram;
 
 use crate::error::Error;
 use crate::seams::Clock;
@@ -26,10 +29,30 @@ impl<'a> Laps<'a> {
     pub fn done(&mut self, stage: &'static str) {
         let now = self.clock.elapsed();
         let took = now.saturating_sub(self.last);
-        metrics::histogram!("writ_stage_seconds", "verb" => self.verb, "stage" => stage)
-            .record(took.as_secs_f64());
+        stage_seconds(self.verb, stage, |histogram| {
+            histogram.record(took.as_secs_f64());
+        });
         self.last = now;
     }
+}
+
+type Stages = Vec<((&'static str, &'static str), Histogram)>;
+
+/// The histogram of a stage, looked up once on each thread: the recorder's own look-up hashes the
+/// labels under a lock, and a request has five stages.
+fn stage_seconds(verb: &'static str, stage: &'static str, record: impl FnOnce(&Histogram)) {
+    thread_local!(static STAGES: RefCell<Stages> = const { RefCell::new(Vec::new()) });
+    STAGES.with_borrow_mut(|stages| {
+        let known = stages.iter().position(|(name, _)| *name == (verb, stage));
+        let at = known.unwrap_or_else(|| {
+            let new = metrics::histogram!("writ_stage_seconds", "verb" => verb, "stage" => stage);
+            stages.push(((verb, stage), new));
+            stages.len() - 1
+        });
+        if let Some((_, histogram)) = stages.get(at) {
+            record(histogram);
+        }
+    });
 }
 
 /// Counts how a request ended, by verb and code, and how long it took.

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::broker::settle::Unsettled;
 use crate::broker::{ATTEMPTS, Broker, unavailable};
 use crate::context::fact::{Fact, FactState};
-use crate::domain::context::{RecordKey, RecordKind};
+use crate::domain::context::{Record, RecordKey, RecordKind};
 use crate::domain::standing::Tied;
 use crate::domain::task::End;
 use crate::error::{Code, Error};
@@ -82,6 +83,24 @@ impl Rereads {
     }
 }
 
+/// Why a record is read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stale {
+    /// A hint expired what was known: whatever came after it is news.
+    Hinted,
+    /// Nothing was heard of it for a while.
+    Quiet,
+}
+
+impl Stale {
+    const fn age(self) -> Duration {
+        match self {
+            Self::Hinted => Duration::MAX,
+            Self::Quiet => QUIET,
+        }
+    }
+}
+
 impl Broker {
     /// Takes a verified hint: whatever was known of the records is expired from this moment on, and
     /// those that somebody stands on are read again.
@@ -93,11 +112,12 @@ impl Broker {
         }
     }
 
-    /// Reads a record again, and ends what stood on it if it is over.
+    /// Reads a record again, and ends what stood on it if it is over. Says whether anybody stood on
+    /// it; about a record that nobody stands on, no source is asked.
     ///
     /// # Errors
     /// The store or the source cannot be asked: nothing was ended.
-    pub async fn reread(&self, record: &RecordKey) -> Result<(), Error> {
+    pub async fn reread(&self, record: &RecordKey, stale: Stale) -> Result<bool, Error> {
         let tied = self
             .store
             .bound(self.realm, record)
@@ -111,9 +131,12 @@ impl Broker {
                 .find(|binding| binding.record == *record)?;
             Some(binding.locate.clone())
         }) else {
-            return Ok(());
+            return Ok(false);
         };
-        let fact = match self.observer.reread(record, &locate).await {
+        if stale == Stale::Quiet && self.observer.goes_on(record, QUIET) {
+            return Ok(false);
+        }
+        let fact = match self.observer.reread(record, &locate, stale.age()).await {
             FactState::Known(fact) => fact,
             FactState::Unavailable(why) => {
                 return Err(
@@ -122,24 +145,21 @@ impl Broker {
                 );
             }
         };
-        if !fact
-            .record
-            .as_ref()
-            .is_some_and(crate::domain::context::Record::is_terminal)
-        {
-            return Ok(());
+        if !fact.record.as_ref().is_some_and(Record::is_over) {
+            return Ok(true);
         }
         let mut tasks = BTreeSet::new();
         for tied in tied {
             // One end of a task is enough, however many lineages lead to it.
-            if record.kind != RecordKind::Pipeline || tasks.insert(tied.task.id) {
+            if !ends_task(&fact) || tasks.insert(tied.task.id) {
                 self.end_by_context(tied, &fact).await?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// A run that is over ends its task; a job that is over ends its lineage.
+    /// A run that is over for good ends its task; a job that is over ends its lineage, and so does a
+    /// run that may be started again.
     async fn end_by_context(&self, tied: Tied, fact: &Fact) -> Result<(), Error> {
         let field = format!("{}.status", fact.key.kind);
         let mut current = tied;
@@ -149,9 +169,10 @@ impl Broker {
                 ..End::new(Code::ContextEnded, self.clock.now())
             };
             let (task, lineage) = (current.task.clone(), current.lineage.clone());
-            let ended = match fact.key.kind {
-                RecordKind::Pipeline => task.end(end).map(Write::Task),
-                RecordKind::Job | RecordKind::Environment => lineage.end(end).map(Write::Lineage),
+            let ended = if ends_task(fact) {
+                task.end(end).map(Write::Task)
+            } else {
+                lineage.end(end).map(Write::Lineage)
             };
             let Ok(write) = ended else { return Ok(()) };
             let mut writes = vec![write];
@@ -196,6 +217,12 @@ impl Broker {
     }
 }
 
+/// Whether nothing can come after it that the task would be there for.
+fn ends_task(fact: &Fact) -> bool {
+    let terminal = fact.record.as_ref().is_some_and(Record::is_terminal);
+    fact.key.kind == RecordKind::Pipeline && terminal
+}
+
 fn subject(tied: &Tied) -> Subject {
     Subject {
         task: Some(tied.task.id),
@@ -205,3 +232,6 @@ fn subject(tied: &Tied) -> Subject {
         workload: Some(tied.lineage.identity.id().clone()),
     }
 }
+
+/// How long a record may be quiet before it is asked about.
+const QUIET: Duration = Duration::from_mins(2);

@@ -26,13 +26,13 @@ pub enum Unmatched {
 }
 
 impl Profiles {
-    /// A grant with secrets also grants the broker's own audience: secrets are read with a token.
+    /// A grant with secrets or SVIDs also grants the broker's own audience: they are taken with a token.
     pub fn new(profiles: Vec<TaskProfile>, own: &Audience) -> Self {
         let completed = profiles.into_iter().map(|mut profile| {
             for rule in profile
                 .grants
                 .values_mut()
-                .filter(|rule| !rule.secrets.is_empty())
+                .filter(|rule| !rule.secrets.is_empty() || !rule.jwt_svids.is_empty())
             {
                 rule.audiences.insert(own.clone());
             }

@@ -1,5 +1,5 @@
-//! Read a secret: issue, with an access token and its proof as the evidence. Everything is judged
-//! anew; the session is not extended; the lease has the token as its parent.
+//! Read a secret, or take an SVID: issue, with an access token and its proof as the evidence.
+//! Everything is judged anew; the session is not extended; what is given has the token as its parent.
 
 use crate::broker::issued::Issued;
 use crate::broker::laps::Laps;
@@ -13,7 +13,7 @@ use crate::decide::decide;
 use crate::decide::engine::Verb;
 use crate::decide::permit::Permit;
 use crate::domain::credential::CredentialRecord;
-use crate::domain::grant::SecretPath;
+use crate::domain::grant::{Audience, SecretPath};
 use crate::domain::profile::TaskProfile;
 use crate::domain::secret::Secret;
 use crate::domain::standing::Held;
@@ -29,7 +29,14 @@ pub struct ReadRequest {
     /// token.
     pub scheme: Scheme,
     pub proof: Option<Presented>,
-    pub path: SecretPath,
+    pub wanted: Wanted,
+}
+
+/// What is taken with the token.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    Secret(SecretPath),
+    JwtSvid(Audience),
 }
 
 /// The authentication scheme that the token came with.
@@ -45,17 +52,18 @@ struct Caller {
 }
 
 impl Broker {
-    /// Reads a secret under a lease.
+    /// Reads a secret under a lease, or makes an SVID.
     ///
     /// # Errors
-    /// Everything in the table of outcomes; nothing was read then.
+    /// Everything in the table of outcomes; nothing was given then.
     pub async fn read(&self, request: ReadRequest) -> Result<Issued, Error> {
         self.fresh()?;
         let caller = self.bearer(&request)?;
         for _ in 0..ATTEMPTS {
             let held = self.held(caller.token.claims.session).await?;
-            let profile = self.profile_of(&held, "read").await?;
-            match self.try_read(&caller, held, profile, &request.path).await? {
+            let profile = self.profile_of(&held, request.wanted.verb()).await?;
+            let tried = self.try_read(&caller, held, profile, &request.wanted);
+            match tried.await? {
                 Ok(issued) => return Ok(issued),
                 Err((Unsettled::Again | Unsettled::EvidenceUsed(_), _)) => {}
                 Err((Unsettled::Denied(denial), trace)) => {
@@ -105,9 +113,9 @@ impl Broker {
         caller: &Caller,
         held: Held,
         profile: &TaskProfile,
-        path: &SecretPath,
+        wanted: &Wanted,
     ) -> Result<Result<Issued, (Unsettled, Trace)>, Error> {
-        let mut laps = Laps::start(self.clock.as_ref(), "read");
+        let mut laps = Laps::start(self.clock.as_ref(), wanted.verb());
         let parent = self.parent(caller, &held).await?;
         let facts = self
             .observer
@@ -116,8 +124,9 @@ impl Broker {
         let (task, instance) = (held.task.name.clone(), held.lineage.instance.clone());
         let identity = held.lineage.identity.clone();
         let standing = held.into();
+        let (verb, ask) = wanted.ask();
         let case = Case {
-            verb: Verb::Read,
+            verb,
             profile,
             task_name: &task,
             instance: &instance,
@@ -137,10 +146,10 @@ impl Broker {
             standing: &standing,
             parent: Some(&parent),
             facts: &facts,
-            ask: Ask::Secret { path: path.clone() },
+            ask,
         };
         laps.done("observe");
-        let trace = Trace::of(&case, "read");
+        let trace = Trace::of(&case, wanted.verb());
         let now = self.clock.now();
         let permit = match decide(&case, &self.policies.load(), now) {
             Ok(permit) => permit,
@@ -148,9 +157,7 @@ impl Broker {
         };
         let sealed = self.sealed(&permit).await?;
         laps.done("decide");
-        let minted = self
-            .minter
-            .mint(open(permit, Some(sealed), self.scene(now)))?;
+        let minted = self.minter.mint(open(permit, sealed, self.scene(now)))?;
         laps.done("mint");
         let settled = self.settle(minted).await;
         laps.done("settle");
@@ -167,16 +174,35 @@ impl Broker {
             .ok_or_else(|| invalid("it has no record"))
     }
 
-    /// The version that is read. Only a caller that may read the path learns whether there is one.
-    async fn sealed(&self, permit: &Permit) -> Result<SealedVersion, Error> {
+    /// The version that is read, where a secret is. Only a caller that may read the path learns
+    /// whether there is one.
+    async fn sealed(&self, permit: &Permit) -> Result<Option<SealedVersion>, Error> {
         let absent =
             || Error::new(Code::NotFound, "there is no secret at this path").with_field("path");
-        let path = permit.secret().ok_or_else(absent)?;
+        let Some(path) = permit.secret() else {
+            return Ok(None);
+        };
         let row = self
             .store
             .secret(self.realm, path)
             .await
             .map_err(|down| unavailable(&down))?;
-        row.ok_or_else(absent)
+        row.ok_or_else(absent).map(Some)
+    }
+}
+
+impl Wanted {
+    fn verb(&self) -> &'static str {
+        match self {
+            Self::Secret(_) => "read",
+            Self::JwtSvid(_) => "svid",
+        }
+    }
+
+    fn ask(&self) -> (Verb, Ask) {
+        match self.clone() {
+            Self::Secret(path) => (Verb::Read, Ask::Secret { path }),
+            Self::JwtSvid(audience) => (Verb::Identify, Ask::JwtSvid { audience }),
+        }
     }
 }

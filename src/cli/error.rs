@@ -30,6 +30,9 @@ pub enum CliError {
         hint: &'static str,
         source: io::Error,
     },
+    /// A client's question, not an operator's, that nobody answered.
+    #[error("{0}")]
+    Unanswered(String),
     #[error("the broker did not answer to the end: {0}")]
     Broken(String),
     #[error("{0}")]
@@ -73,7 +76,9 @@ impl CliError {
             Self::NobodyReads => 0,
             Self::Usage(_) | Self::Io { .. } | Self::Unsound(_) | Self::Server { .. } => USAGE,
             Self::Refused(refused) if refused.is_denial() => DENIED,
-            Self::Refused(_) | Self::Unreachable { .. } | Self::Broken(_) => REMOTE,
+            Self::Refused(_) | Self::Unreachable { .. } | Self::Unanswered(_) | Self::Broken(_) => {
+                REMOTE
+            }
         }
     }
 }
@@ -95,6 +100,9 @@ impl std::fmt::Display for Refused {
         if let Some(seconds) = self.retry_after {
             write!(f, "; try again in {seconds} s")?;
         }
+        if let Some(id) = &self.denial_id {
+            write!(f, "\n  its id: {id}, which `writ explain` takes")?;
+        }
         if let Some(advice) = self.advice() {
             write!(f, "\n  to mend: {advice}")?;
         }
@@ -103,13 +111,25 @@ impl std::fmt::Display for Refused {
 }
 
 impl Refused {
-    const fn is_denial(&self) -> bool {
+    /// Whether somebody said no. The OAuth endpoints say it with 400 and a code (RFC 6749 §5.2).
+    fn is_denial(&self) -> bool {
+        let said_no = |code: Code| {
+            matches!(
+                code.kind(),
+                Kind::Unverified | Kind::Denied | Kind::Target | Kind::Scope
+            )
+        };
         matches!(self.status, 401 | 403)
+            || self.status == 400 && self.known_code().is_some_and(said_no)
+    }
+
+    fn known_code(&self) -> Option<Code> {
+        serde_json::from_value(self.code.clone()?.into()).ok()
     }
 
     /// What to do, where the text does not say it already.
     fn advice(&self) -> Option<&'static str> {
-        let code: Code = serde_json::from_value(self.code.clone()?.into()).ok()?;
+        let code = self.known_code()?;
         let said = matches!(code.kind(), Kind::Malformed | Kind::Absent);
         (!said).then(|| advice(code))
     }

@@ -9,7 +9,7 @@ use super::CliError;
 use super::client::{Admin, Call, segment};
 use super::out::{Out, rows_or};
 use super::table::Table;
-use crate::surface::http::admin::keys::{KeyList, KeyView};
+use crate::surface::http::admin::keys::{KeyList, KeyStep, KeyView};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeyCommand {
@@ -20,8 +20,8 @@ pub(super) enum KeyCommand {
     #[command(after_help = PREPARE)]
     Prepare(PrepareArgs),
     /// Let a prepared key sign and seal; the one before it retires
-    #[command(after_help = "Example:\n  writ key activate k7d2…")]
-    Activate(Which),
+    #[command(after_help = ACTIVATE)]
+    Activate(ActivateArgs),
     /// Stop a key from signing; what it signed still verifies, what it sealed still opens
     #[command(after_help = "Example:\n  writ key retire k7d2…")]
     Retire(Which),
@@ -44,6 +44,16 @@ pub(super) struct Which {
     id: String,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct ActivateArgs {
+    #[command(flatten)]
+    which: Which,
+
+    /// Do not wait until verifiers have heard of it: the active key is compromised
+    #[arg(long)]
+    at_once: bool,
+}
+
 pub(super) async fn run(command: KeyCommand, admin: &Admin, out: &mut Out) -> Result<(), CliError> {
     match command {
         KeyCommand::List => {
@@ -55,15 +65,26 @@ pub(super) async fn run(command: KeyCommand, admin: &Admin, out: &mut Out) -> Re
             let answer = admin.ask(Call::post("/api/v1/keys", &body)).await?;
             out.answer(&answer, |key: KeyView| rows(&[key]))
         }
-        KeyCommand::Activate(which) => step(&which, "activate", admin, out).await,
-        KeyCommand::Retire(which) => step(&which, "retire", admin, out).await,
-        KeyCommand::Withdraw(which) => step(&which, "withdraw", admin, out).await,
+        KeyCommand::Activate(args) => {
+            let at_once = args.at_once;
+            step(&args.which, "activate", KeyStep { at_once }, admin, out).await
+        }
+        KeyCommand::Retire(which) => step(&which, "retire", KeyStep::default(), admin, out).await,
+        KeyCommand::Withdraw(which) => {
+            step(&which, "withdraw", KeyStep::default(), admin, out).await
+        }
     }
 }
 
-async fn step(which: &Which, step: &str, admin: &Admin, out: &mut Out) -> Result<(), CliError> {
+async fn step(
+    which: &Which,
+    step: &str,
+    how: KeyStep,
+    admin: &Admin,
+    out: &mut Out,
+) -> Result<(), CliError> {
     let path = format!("/api/v1/keys/{}/{step}", segment(&which.id));
-    let answer = admin.ask(Call::post(path, &json!({}))).await?;
+    let answer = admin.ask(Call::post(path, &json!(how))).await?;
     out.answer(&answer, |key: KeyView| rows(&[key]))
 }
 
@@ -84,5 +105,14 @@ fn rows(keys: &[KeyView]) -> Vec<String> {
 const PREPARE: &str = "\
 Example, a rotation of the signing key:
   writ key prepare access_token
-  # wait until every verifier has fetched the key set again: its max-age and the staleness bound
+  # until every verifier has fetched the key set again (about a minute), this is refused:
   writ key activate k7d2…";
+
+const ACTIVATE: &str = "\
+Example:
+  writ key activate k7d2…
+
+A key that signs tokens has to be known to those who verify them: until no older copy of the key
+set can be in use, activating it is refused. When the active key is compromised, do not wait:
+  writ key activate --at-once k7d2…
+  writ key withdraw OLD";

@@ -1,5 +1,5 @@
-//! The command line. It decides nothing: each subcommand is one call to the admin socket, or a check
-//! of a file that needs no broker at all.
+//! The command line. It decides nothing: each subcommand is one call to the admin socket, a check of a
+//! file that needs no broker at all, or (`run`) a client like any other.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,7 +18,9 @@ mod error;
 mod explain;
 mod key;
 mod out;
+mod profile;
 mod resource_server;
+mod run;
 mod secret;
 pub mod serve;
 pub mod server;
@@ -26,11 +28,13 @@ mod table;
 mod task;
 mod text;
 pub mod wire;
+mod wire_sources;
 
 pub use error::{CliError, Refused};
 
 use client::Admin;
 use out::{Format, Out};
+use run::Descriptor;
 
 /// A short-lived credential broker: every credential belongs to a task and dies with it.
 #[derive(Debug, Parser)]
@@ -56,9 +60,15 @@ enum Command {
     Server(server::ServerArgs),
     /// Run a broker for one developer on this machine
     Dev(dev::DevArgs),
+    /// Run a command with a credential that is renewed while it runs and revoked when it ends
+    #[command(long_about = run::LONG)]
+    Run(Box<run::RunArgs>),
     /// Check a configuration without starting anything
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Write task profiles
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
     /// See what is at work, and end it
     #[command(subcommand)]
     Task(task::TaskCommand),
@@ -81,12 +91,21 @@ enum Command {
 }
 
 /// Does what was asked for.
-pub fn run(cli: Cli) -> Result<(), CliError> {
+pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
+    // What has to be taken before the runtime opens descriptors of its own.
+    let descriptor = if let Command::Run(args) = &cli.command {
+        args.descriptor()?
+    } else {
+        None
+    };
     let runtime = runtime(&cli.command).map_err(|source| CliError::Io {
         what: "the runtime cannot be started".to_owned(),
         source,
     })?;
-    runtime.block_on(dispatch(cli))
+    let ended = runtime.block_on(dispatch(cli, descriptor));
+    // A name that is still being looked up is nobody's concern any more.
+    runtime.shutdown_background();
+    ended
 }
 
 /// What to print and how to exit when the arguments are not understood, or ask for help.
@@ -109,14 +128,16 @@ pub fn report(error: &CliError) -> ExitCode {
     error.exit_code()
 }
 
-async fn dispatch(cli: Cli) -> Result<(), CliError> {
+async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, CliError> {
     let admin = Admin::new(cli.socket);
     let stdout = io::stdout();
     let mut out = Out::new(stdout, cli.output);
     match cli.command {
         Command::Server(args) => server::run(args).await,
         Command::Dev(args) => dev::run(args).await,
+        Command::Run(args) => return run::run(*args, descriptor, &mut out).await,
         Command::Config(command) => config::run(command, &mut out),
+        Command::Profile(command) => profile::run(command, &mut out),
         Command::Task(command) => task::run(command, &admin, &mut out).await,
         Command::Explain(args) => explain::run(args, &admin, &mut out).await,
         Command::Secret(command) => secret::run(command, &admin, &mut out).await,
@@ -124,13 +145,16 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Audit(command) => audit::run(command, &admin, &mut out).await,
         Command::ResourceServer(command) => resource_server::run(&command, &mut out),
         Command::Completions(args) => completions::run(&args, &mut out),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
     let mut builder = match command {
         Command::Server(_) | Command::Dev(_) => tokio::runtime::Builder::new_multi_thread(),
         Command::Config(_)
+        | Command::Profile(_)
+        | Command::Run(_)
         | Command::Task(_)
         | Command::Explain(_)
         | Command::Secret(_)
@@ -155,6 +179,7 @@ Examples:
   writ dev                                          a broker for trying things out
   writ config check /etc/writ/writ.toml             what is wrong with a configuration
   writ server --config /etc/writ/writ.toml          the broker
+  writ run --profile deploy -- ./deploy.sh          a job's step with a credential of its own
   writ task list                                    what is at work now
   writ task revoke github/812345/99001/1            end one run's task and everything under it
   writ explain dn-3-17                              why something was refused

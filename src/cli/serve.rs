@@ -100,6 +100,7 @@ fn background(wired: Wired, stop: &CancellationToken) -> JoinSet<()> {
         broker,
         rereads,
         sequencer,
+        rotation,
         ..
     } = wired;
     let mut jobs = JoinSet::new();
@@ -110,6 +111,12 @@ fn background(wired: Wired, stop: &CancellationToken) -> JoinSet<()> {
     ));
     jobs.spawn(loops::follow(Arc::clone(&broker), stop.clone()));
     jobs.spawn(loops::sweep(Arc::clone(&broker), stop.clone()));
+    jobs.spawn(loops::rotate(
+        rotation,
+        Arc::clone(&broker.clock),
+        stop.clone(),
+    ));
+    jobs.spawn(loops::patrol(Arc::clone(&broker), stop.clone()));
     jobs.spawn(loops::reread(
         Arc::clone(&broker),
         Arc::clone(&rereads),

@@ -237,6 +237,7 @@ fn good_for(what: &GoodFor) -> (&'static str, String) {
             let names: Vec<_> = audiences.iter().map(Audience::as_str).collect();
             ("access token", names.join(" "))
         }
+        GoodFor::JwtSvid { audience } => ("JWT-SVID", audience.to_string()),
         GoodFor::SecretLease { path, version } => ("secret", format!("{path} v{version}")),
     }
 }

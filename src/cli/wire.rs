@@ -1,7 +1,6 @@
 //! Where the objects of a server are made and handed to one another. Nothing else builds them, and
 //! nothing here decides anything.
 
-use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,39 +9,28 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use writ_keys::{CheckValue, CustodyError, KeyEncryptionKey, Keyring};
 
-use crate::attest::Attestors;
-use crate::attest::github::GithubActions;
-use crate::attest::gitlab::GitlabCi;
-use crate::attest::jwks::Jwks;
-use crate::attest::oidc::OidcIssuer;
-use crate::attest::preset::Preset;
-use crate::attest::settings::{IssuerSettings, PeerRules};
 use crate::broker::Broker;
 use crate::broker::observe::Rereads;
 use crate::broker::profiles::Profiles;
 use crate::broker::refuse::DenialMemory;
 use crate::broker::settings::{KeyLocation, PolicyTexts};
 use crate::broker::token::SeenTokens;
+use crate::cli::wire_sources::{attestors, hooks, outbound, sources};
 use crate::config::Config;
-use crate::context::Sources;
 use crate::context::cache::FactCache;
-use crate::context::github::GithubApi;
-use crate::context::github_hook::GithubHook;
 use crate::context::observe::Observer;
-use crate::context::settings::SourceSettings;
 use crate::decide::engine::PolicySet;
 use crate::decide::load::PolicySource;
 use crate::domain::grant::Audience;
 use crate::domain::identity::TrustDomain;
 use crate::domain::ids::Realm;
 use crate::domain::url::BaseUrl;
+use crate::jobs::rotation::Rotation;
 use crate::jobs::sequencer::Sequencer;
 use crate::ledger::checkpoint::Origin;
 use crate::mint::Minter;
-use crate::mint::rings::{SharedRing, fresh_keys};
-use crate::outbound::{
-    Bearer, BearerError, Origin as Peerage, Outbound, OutboundSettings, Rules, SetupError, Trust,
-};
+use crate::mint::rings::{SharedRing, first_keys};
+use crate::outbound::{CredentialError, SetupError};
 use crate::seams::{Clock, Entropy};
 use crate::store::sqlite::{OpenError, Opened};
 use crate::store::{Down, Settings, Store};
@@ -54,6 +42,7 @@ pub struct Wired {
     pub public: Arc<Public>,
     pub rereads: Arc<Rereads>,
     pub sequencer: Sequencer<dyn Store>,
+    pub rotation: Rotation,
     /// Cancelled when the store cannot know any more what is durable.
     pub fatal: CancellationToken,
 }
@@ -76,7 +65,7 @@ pub enum StartError {
     #[error("`{name}` cannot be reached as configured: {why}")]
     Peer { name: String, why: SetupError },
     #[error("the API token of `{name}` cannot be sent: {why}")]
-    Bearer { name: String, why: BearerError },
+    Token { name: String, why: CredentialError },
     #[error("`{0}` is not an address that can be used here")]
     Address(String),
     #[error("{0}: {1}")]
@@ -137,11 +126,13 @@ pub async fn wire(
         rereads: Arc::clone(&rereads),
     });
     let sequencer = Sequencer::new(store, shared, origin(&config.broker.trust_domain)?);
+    let rotation = Rotation::new(Arc::clone(&broker), config.rotate_after);
     Ok(Wired {
         broker,
         public,
         rereads,
         sequencer,
+        rotation,
         fatal,
     })
 }
@@ -220,7 +211,7 @@ async fn key_encryption(
     };
     match known {
         None => {
-            let rows = fresh_keys(&kek, clock.now(), entropy)?;
+            let rows = first_keys(&[], &kek, clock.now(), entropy)?;
             opened
                 .install_keys(&rows, kek.check_value().as_bytes())
                 .await?;
@@ -230,6 +221,9 @@ async fn key_encryption(
             if CheckValue::from_bytes(value) != kek.check_value() {
                 return Err(StartError::OtherKey);
             }
+            let known = opened.keys().await?;
+            let missing = first_keys(&known, &kek, clock.now(), entropy)?;
+            opened.add_keys(&missing).await?;
         }
     }
     Ok(kek)
@@ -248,123 +242,6 @@ fn policies(texts: &PolicyTexts) -> Result<PolicySet, StartError> {
         sources.push(PolicySource::shipped());
     }
     PolicySet::load(&sources).map_err(|why| StartError::Policies(why.to_string()))
-}
-
-fn outbound(config: &Config, clock: Arc<dyn Clock>) -> Outbound {
-    // The lint has bounded plain HTTP to loopback already.
-    let plain = config
-        .issuers
-        .iter()
-        .any(|issuer| !issuer.issuer.is_https())
-        || config
-            .sources
-            .iter()
-            .any(|source| source.api.as_ref().is_some_and(|api| !api.url.is_https()));
-    Outbound::new(
-        OutboundSettings {
-            plain_http_on_loopback: plain,
-            ..OutboundSettings::default()
-        },
-        clock,
-    )
-}
-
-fn attestors(
-    config: &Config,
-    outbound: &Outbound,
-    clock: &Arc<dyn Clock>,
-) -> Result<Attestors, StartError> {
-    let mut attestors = Attestors::default();
-    for settings in &config.issuers {
-        let issuer = settings.issuer.as_str().to_owned();
-        attestors.register(
-            issuer,
-            Arc::new(attestor(settings, config, outbound, clock)?),
-        );
-    }
-    Ok(attestors)
-}
-
-fn attestor(
-    settings: &IssuerSettings,
-    config: &Config,
-    outbound: &Outbound,
-    clock: &Arc<dyn Clock>,
-) -> Result<OidcIssuer, StartError> {
-    let trust_domain = config.broker.trust_domain.clone();
-    let preset: Box<dyn crate::attest::oidc::Preset> = match settings.preset {
-        Preset::GithubActions => Box::new(GithubActions { trust_domain }),
-        Preset::GitlabCi => Box::new(GitlabCi { trust_domain }),
-    };
-    let issuer = settings.issuer.as_str();
-    let discovery = format!("{issuer}/.well-known/openid-configuration");
-    let (origin, path) =
-        Peerage::split(&discovery).map_err(|_| StartError::Address(issuer.to_owned()))?;
-    let peer = outbound
-        .client_for(origin, rules(&settings.peer, None))
-        .map_err(|why| StartError::Peer {
-            name: settings.name.to_string(),
-            why,
-        })?;
-    Ok(OidcIssuer {
-        source: settings.name.clone(),
-        issuer: issuer.to_owned(),
-        audience: settings.audience.as_str().to_owned(),
-        algorithms: settings.algorithms.clone(),
-        max_age: settings.max_token_age,
-        keys: Arc::new(Jwks::new(issuer.to_owned(), path, peer, Arc::clone(clock))),
-        preset,
-    })
-}
-
-fn sources(settings: &[SourceSettings], outbound: &Outbound) -> Result<Sources, StartError> {
-    let mut sources: Sources = HashMap::new();
-    for source in settings {
-        let Some(api) = &source.api else { continue };
-        let name = source.name.to_string();
-        let bearer = match &api.token {
-            Some(token) => Some(Bearer::new(token).map_err(|why| StartError::Bearer {
-                name: name.clone(),
-                why,
-            })?),
-            None => None,
-        };
-        let (origin, root) = Peerage::split(api.url.as_str())
-            .map_err(|_| StartError::Address(api.url.as_str().to_owned()))?;
-        let peer = outbound
-            .client_for(origin, rules(&api.peer, bearer))
-            .map_err(|why| StartError::Peer { name, why })?;
-        let root = root.trim_end_matches('/').to_owned();
-        sources.insert(source.name.clone(), Arc::new(GithubApi { peer, root }));
-    }
-    Ok(sources)
-}
-
-fn rules(peer: &PeerRules, bearer: Option<Bearer>) -> Rules {
-    let trust = peer
-        .roots
-        .clone()
-        .map_or(Trust::Platform, Trust::PlatformAnd);
-    Rules {
-        networks: peer.networks.clone(),
-        trust,
-        bearer,
-        ..Rules::json()
-    }
-}
-
-fn hooks(settings: &[SourceSettings]) -> BTreeMap<crate::domain::name::SourceName, GithubHook> {
-    let with_secrets = settings
-        .iter()
-        .filter(|source| !source.webhook_secrets.is_empty());
-    with_secrets
-        .map(|source| {
-            (
-                source.name.clone(),
-                GithubHook::new(source.name.clone(), &source.webhook_secrets),
-            )
-        })
-        .collect()
 }
 
 fn parsed(url: &BaseUrl) -> Result<Audience, StartError> {

@@ -17,7 +17,7 @@ use crate::domain::profile::{BindingRule, Via};
 
 pub(super) fn check(
     raw: &RawProfile,
-    source: Trusted,
+    source: Trusted<'_>,
     findings: &mut Findings<'_>,
 ) -> Vec<BindingRule> {
     let records = raw.binding.iter().map(|b| &b.get_ref().record);
@@ -40,7 +40,7 @@ pub(super) fn check(
 
 fn one(
     section: &Spanned<RawBinding>,
-    source: Trusted,
+    source: Trusted<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<BindingRule> {
     let raw = section.get_ref();
@@ -66,7 +66,7 @@ fn one(
     })
 }
 
-fn via(raw: &RawBinding, source: Trusted, findings: &mut Findings<'_>) -> BTreeSet<Via> {
+fn via(raw: &RawBinding, source: Trusted<'_>, findings: &mut Findings<'_>) -> BTreeSet<Via> {
     let choices = [("issuer-proof", Via::IssuerProof), ("pull", Via::Pull)];
     if raw.via.get_ref().is_empty() {
         findings.refuse(raw.via.span(), Rule::EmptyList, "`via` is empty");
@@ -127,7 +127,7 @@ fn visible(
     field: &Text,
     record: RecordKind,
     via: &BTreeSet<Via>,
-    source: Trusted,
+    source: Trusted<'_>,
     findings: &mut Findings<'_>,
 ) {
     let name = field.get_ref().as_str();

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use toml::Spanned;
+
 use super::findings::{Bounds, Findings};
 use super::problem::Rule;
 use super::raw::{RawFile, RawKeys, RawResourceServer, Text};
@@ -34,6 +36,9 @@ pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config>
     let keys = findings
         .given(raw.keys.as_ref(), "keys")
         .and_then(|section| keys(section.get_ref(), section.span(), findings));
+    let rotation = raw.keys.as_ref().map(Spanned::get_ref);
+    let rotation = rotation.and_then(|section| section.rotate_after.as_ref());
+    let rotate_after = findings.duration(rotation, &ROTATION);
     let staleness = findings.duration(raw.limits.staleness.as_ref(), &STALENESS);
     let policies = policies(raw, findings);
     let (issuers, sources) = source::check(&raw.source, &scene, findings);
@@ -61,6 +66,7 @@ pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config>
         resource_servers,
         store: StoreSettings { sqlite: sqlite? },
         keys: keys?,
+        rotate_after: rotate_after?,
         warnings: Vec::new(),
     })
 }
@@ -197,6 +203,14 @@ fn audiences(
     }
     audiences
 }
+
+const ROTATION: Bounds = Bounds {
+    key: "rotate_after",
+    least: Duration::from_hours(1),
+    most: Duration::from_hours(24 * 365),
+    default: Duration::from_hours(24 * 30),
+    rule: Rule::OutOfRange,
+};
 
 const STALENESS: Bounds = Bounds {
     key: "staleness",

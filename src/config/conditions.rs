@@ -9,20 +9,21 @@ use super::findings::Findings;
 use super::problem::Rule;
 use super::raw::{Text, Texts};
 use crate::attest::preset::{ClaimNature, Preset};
+use crate::attest::vocabulary::Vocabulary;
 use crate::domain::profile::Allowance;
 
 type RawMatch = Spanned<BTreeMap<Text, Texts>>;
 type Checked = BTreeMap<String, BTreeSet<String>>;
 
-pub(super) fn check(raw: &RawMatch, preset: Preset, findings: &mut Findings<'_>) -> Checked {
+pub(super) fn check(raw: &RawMatch, words: &Vocabulary, findings: &mut Findings<'_>) -> Checked {
     let mut checked = BTreeMap::new();
     let mut has_id = false;
     for (claim, texts) in raw.get_ref() {
         let values = values(texts, findings);
-        match preset.nature(claim.get_ref()) {
+        match words.nature(claim.get_ref()) {
             Some(ClaimNature::Id) => {
                 has_id = true;
-                numeric(claim, texts, findings);
+                id(claim, texts, words, findings);
             }
             Some(ClaimNature::Token) => token_claim(claim, findings),
             Some(ClaimNature::Text) if claim.get_ref() == WORKFLOW => pinned(texts, findings),
@@ -34,7 +35,10 @@ pub(super) fn check(raw: &RawMatch, preset: Preset, findings: &mut Findings<'_>)
                 | ClaimNature::Name,
             ) => {}
             None => {
-                let what = format!("tokens of {} have no claim `{claim}`", preset.as_str());
+                let what = format!(
+                    "tokens of {} have no claim `{claim}`",
+                    words.preset.as_str()
+                );
                 findings.refuse(claim.span(), Rule::ClaimUnknown, what);
             }
         }
@@ -44,28 +48,39 @@ pub(super) fn check(raw: &RawMatch, preset: Preset, findings: &mut Findings<'_>)
         let what = "`match` holds no id, only what others can come to have";
         findings.refuse(raw.span(), Rule::MatchWithoutId, what);
     }
-    let anchors = ["environment", WORKFLOW, "ref", "ci_config_ref_uri"];
-    if !anchors.iter().any(|claim| checked.contains_key(*claim)) {
+    if !anchored(&checked, words) {
         let what = "every workflow on every branch is taken";
         findings.warn(raw.span(), Rule::AnyWorkflow, what);
     }
     checked
 }
 
+/// Whether more is asked for than that it runs somewhere inside.
+fn anchored(checked: &Checked, words: &Vocabulary) -> bool {
+    let mut claims = checked.keys();
+    if words.preset == Preset::Oidc {
+        let fixed = |c: &String| words.is(c, ClaimNature::Label) || words.is(c, ClaimNature::Text);
+        return claims.any(fixed);
+    }
+    claims.any(|claim| ANCHORS.contains(&claim.as_str()))
+}
+
 /// Refuses conditions that only circumstances can meet that the profile does not allow.
 pub(super) fn against(
     raw: &RawMatch,
     allow: &BTreeSet<Allowance>,
-    preset: Preset,
+    words: &Vocabulary,
     findings: &mut Findings<'_>,
 ) {
-    let (event, unmerged) = preset.unmerged();
     for (claim, texts) in raw.get_ref() {
         let name = claim.get_ref().as_str();
         let mut values = texts.get_ref().0.iter().map(String::as_str);
         let needed = if name == "runner_environment" && values.any(|v| v == "self-hosted") {
             Allowance::SelfHosted
-        } else if name == event && values.any(|v| unmerged.contains(&v)) {
+        } else if let Some((event, unmerged)) = words.preset.unmerged()
+            && name == event
+            && values.any(|v| unmerged.contains(&v))
+        {
             Allowance::PullRequest
         } else {
             continue;
@@ -95,12 +110,11 @@ pub(super) fn values(texts: &Texts, findings: &mut Findings<'_>) -> BTreeSet<Str
     all.iter().cloned().collect()
 }
 
-fn numeric(claim: &Text, texts: &Texts, findings: &mut Findings<'_>) {
-    let number = |v: &String| !v.is_empty() && v.bytes().all(|b| b.is_ascii_digit());
+fn id(claim: &Text, texts: &Texts, words: &Vocabulary, findings: &mut Findings<'_>) {
     let plain = |v: &String| !v.contains(PATTERN);
     let mut all = texts.get_ref().0.iter().filter(|v| plain(v));
-    if !all.all(number) {
-        let what = format!("`{claim}` is a number in every token");
+    if !all.all(|v| words.preset.is_id(v)) {
+        let what = format!("`{claim}` has another form in every token of this vendor");
         findings.refuse(texts.span(), Rule::IdNotNumber, what);
     }
 }
@@ -137,7 +151,16 @@ fn is_full_reference(at: &str) -> bool {
     commit || names("refs/heads/") || names("refs/tags/")
 }
 
-pub(super) const WORKFLOW: &str = "job_workflow_ref";
+/// Claims that name one workflow, branch, place or account.
+const ANCHORS: [&str; 5] = [
+    "environment",
+    WORKFLOW,
+    "ref",
+    "ci_config_ref_uri",
+    "serviceaccount_uid",
+];
+
+const WORKFLOW: &str = "job_workflow_ref";
 
 /// Characters that globs and regular expressions are made of. No id has them, and git takes few of
 /// them in a branch's name.

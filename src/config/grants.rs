@@ -6,31 +6,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 use super::check::set;
-use super::conditions::WORKFLOW;
 use super::findings::Findings;
 use super::problem::Rule;
 use super::raw::{RawBinding, RawGrant, RawProfile, Text};
 use super::templates;
-use crate::attest::preset::Preset;
+use crate::attest::vocabulary::Vocabulary;
 use crate::domain::name::GrantName;
 use crate::domain::profile::{Allowance, GrantRule};
 
 pub(super) fn check(
     raw: &RawProfile,
-    preset: Preset,
+    words: &Vocabulary,
     allow: &BTreeSet<Allowance>,
     findings: &mut Findings<'_>,
 ) -> BTreeMap<GrantName, GrantRule> {
     let mut grants = BTreeMap::new();
     for (name, section) in &raw.grant {
-        let rule = one(name, section, preset, findings);
+        let rule = one(name, section, words, findings);
         if let (Some(name), Some(rule)) = (findings.parsed(name, Rule::Name), rule) {
             grants.insert(name, rule);
         }
     }
     let first_secret = raw.grant.values().find_map(|g| g.get_ref().secrets.first());
     if let Some(at) = first_secret {
-        secrets(raw, at, preset, allow, findings);
+        secrets(raw, at, words, allow, findings);
     }
     grants
 }
@@ -38,12 +37,12 @@ pub(super) fn check(
 fn one(
     name: &Text,
     section: &Spanned<RawGrant>,
-    preset: Preset,
+    words: &Vocabulary,
     findings: &mut Findings<'_>,
 ) -> Option<GrantRule> {
     let raw = section.get_ref();
-    if raw.audiences.is_empty() && raw.secrets.is_empty() {
-        let what = format!("the grant `{name}` has neither an audience nor a secret");
+    if raw.audiences.is_empty() && raw.secrets.is_empty() && raw.jwt_svids.is_empty() {
+        let what = format!("the grant `{name}` has no audience, no secret and no JWT-SVID");
         findings.refuse(name.span(), Rule::GrantEmpty, what);
     }
     let uses = match &raw.uses {
@@ -57,8 +56,9 @@ fn one(
         audiences: set(&raw.audiences, Rule::Value, findings),
         scopes: set(&raw.scopes, Rule::Value, findings),
         secrets: secrets
-            .filter_map(|text| templates::secret(text, preset, findings))
+            .filter_map(|text| templates::secret(text, words, findings))
             .collect(),
+        jwt_svids: set(&raw.jwt_svids, Rule::Value, findings),
         uses: uses?,
     })
 }
@@ -66,7 +66,7 @@ fn one(
 fn secrets(
     raw: &RawProfile,
     at: &Text,
-    preset: Preset,
+    words: &Vocabulary,
     allow: &BTreeSet<Allowance>,
     findings: &mut Findings<'_>,
 ) {
@@ -79,11 +79,10 @@ fn secrets(
         findings.refuse(at.span(), Rule::SecretsForUnmerged, what);
     }
     let claims = raw.matches.get_ref();
-    // Whoever may create a repository of the owner may create an environment of any name in it, so
-    // the environment counts only inside one repository.
-    let one_repository = claims.contains_key(preset.repository());
-    let environment = one_repository && claims.contains_key("environment");
-    if !environment && !claims.contains_key(WORKFLOW) {
+    let met = |set: &&&[&str]| set.iter().all(|claim| claims.contains_key(*claim));
+    let mut sets = words.preset.one_workflow().iter().filter(met);
+    let environment = sets.clone().any(|set| set.contains(&"environment"));
+    if sets.next().is_none() {
         let what = "secrets are granted to every workflow that can run there";
         findings.refuse(at.span(), Rule::SecretsForAnyWorkflow, what);
     }

@@ -11,8 +11,10 @@ mod findings;
 mod grants;
 mod lifetimes;
 mod listen;
+mod mapping;
 mod problem;
 mod profile;
+pub mod propose;
 mod raw;
 mod shape;
 mod source;
@@ -21,6 +23,7 @@ mod templates;
 mod tests;
 
 use std::path::Path;
+use std::time::Duration;
 
 pub use dev::{Dev, DevCi, dev_text};
 pub use problem::{Problem, Rule};
@@ -43,6 +46,8 @@ pub struct Config {
     pub resource_servers: Vec<ResourceServer>,
     pub store: StoreSettings,
     pub keys: KeyLocation,
+    /// The age at which keys whose public halves are published are replaced.
+    pub rotate_after: Duration,
     warnings: Vec<Problem>,
 }
 

@@ -92,24 +92,26 @@ rules! {
     AudienceShared = "audience_shared": "use an audience that only this broker takes; leave the key out to use its issuer",
     AlgorithmSymmetric = "algorithm_symmetric": "name asymmetric algorithms only: RS256, PS256, ES256, ES384, EdDSA, ...",
     NetworkTooWide = "network_too_wide": "name the networks that the service really lives in; never link-local",
+    HooksUnsupported = "hooks_unsupported": "remove `webhook_secret_files`: this vendor sends no webhooks",
+    MappingIncomplete = "mapping_incomplete": "give `[source.claims.NAME]` tables for at least one id, one run and one instance",
+    PullUnsupported = "pull_unsupported": "remove `api`: this vendor's state cannot be read",
     SourceAmbiguous = "source_ambiguous": "keep one source for this issuer",
-    PullUnsupported = "pull_unsupported": "remove `api`: this vendor's state cannot be read yet",
 
     // What a profile matches.
     SourceUnknown = "source_unknown": "name a configured source",
-    MatchWithoutId = "match_without_id": "match `repository_id` or `repository_owner_id` (GitLab: `project_id`, `namespace_id`): names can be given away and taken",
+    MatchWithoutId = "match_without_id": "match `repository_id` or `repository_owner_id` (GitLab: `project_id`, `namespace_id`; Kubernetes: `serviceaccount_uid`): names can be given away and taken",
     MatchOnSubject = "match_on_subject": "match the claims that `sub` is made of: ids, `environment`, `job_workflow_ref`",
     MatchOnToken = "match_on_token": "remove it: the broker judges this claim itself",
     MatchPattern = "match_pattern": "list each value in full; values are compared, not matched",
     ClaimUnknown = "claim_unknown": "use a claim that this vendor's tokens carry",
-    IdNotNumber = "id_not_number": "use the numeric id, not the name",
+    IdNotNumber = "id_not_number": "use the id, which is a number, or on Kubernetes a uid, not the name",
     WorkflowNotPinned = "workflow_not_pinned": "write owner/repo/path@refs/heads/branch, @refs/tags/tag or @ and 40 hexadecimal digits",
 
     // How it names tasks and instances.
     Template = "template": "use text and {claim} placeholders of ids and single words, joined by /",
     TemplateAmbiguous = "template_ambiguous": "put at most one placeholder between two slashes",
     TaskWithoutRun = "task_without_run": "name the task by the run and its attempt, as in {run_id}/{run_attempt}: a second attempt is another task",
-    InstanceNotUnique = "instance_not_unique": "name the instance by the job's own id: {check_run_id} (GitLab: {job_id})",
+    InstanceNotUnique = "instance_not_unique": "name the instance by the job's own id: {check_run_id} (GitLab: {job_id}; Kubernetes: {pod_uid})",
 
     // What it binds to.
     BindingField = "binding_field": "use a field that this record has",
@@ -125,12 +127,13 @@ rules! {
     GrantEmpty = "grant_empty": "grant an audience or a secret, or remove the grant",
     ProfileWithoutGrant = "profile_without_grant": "give the profile a grant, or remove it",
     SecretsWithoutBinding = "secrets_without_binding": "bind the profile to the job or the run, so that the grant ends with it",
-    SecretsForAnyWorkflow = "secrets_for_any_workflow": "match `job_workflow_ref`, or `environment` together with the repository's own id",
+    SecretsForAnyWorkflow = "secrets_for_any_workflow": "match `job_workflow_ref`, or `environment` together with the repository's own id (Kubernetes: `serviceaccount_uid`)",
     SecretsForUnmerged = "secrets_for_unmerged": "grant secrets in a profile of their own, which does not allow `pull-request`",
 
     // For how long.
     Lifetime = "lifetime": "tokens and leases live from 1s to 15m, tasks at most 24h",
     LifetimeOrder = "lifetime_order": "keep token_ttl <= session_ttl <= deadline",
+    SenderImpossible = "sender_impossible": "use `sender = \"optional\"`: a session can still be bound to a key that the job shows",
     RenewalImpossible = "renewal_impossible": "use `renewal = \"handle\"`: this vendor mints one token per job",
 
     // Unwise, but not refused.

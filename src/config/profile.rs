@@ -9,14 +9,16 @@ use super::check::distinct;
 use super::findings::Findings;
 use super::problem::Rule;
 use super::raw::{RawProfile, RawSource};
-use super::{binding, conditions, grants, lifetimes, source, templates};
+use super::{binding, conditions, grants, lifetimes, mapping, source, templates};
 use crate::attest::preset::Preset;
+use crate::attest::vocabulary::Vocabulary;
 use crate::domain::profile::{Allowance, RenewalMode, SenderMode, TaskProfile};
 
 /// What a profile needs to know of its source.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Trusted {
+pub(super) struct Trusted<'a> {
     pub(super) preset: Preset,
+    pub(super) words: &'a Vocabulary,
     pub(super) has_api: bool,
 }
 
@@ -42,7 +44,13 @@ pub(super) fn check(
         // A source without a known preset was refused already; nothing can be judged against it.
         if let Some(preset) = source::preset_of(source) {
             let has_api = source.api.is_some();
-            profiles.extend(one(section, Trusted { preset, has_api }, findings));
+            let words = &mapping::vocabulary(source, preset);
+            let trusted = Trusted {
+                preset,
+                words,
+                has_api,
+            };
+            profiles.extend(one(section, trusted, findings));
         }
     }
     profiles
@@ -50,26 +58,26 @@ pub(super) fn check(
 
 fn one(
     section: &Spanned<RawProfile>,
-    source: Trusted,
+    source: Trusted<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<TaskProfile> {
     let raw = section.get_ref();
     let name = findings.parsed(&raw.name, Rule::Name);
     let source_name = findings.parsed(&raw.source, Rule::Name);
     let allow = allowances(raw, findings);
-    let matches = conditions::check(&raw.matches, source.preset, findings);
-    conditions::against(&raw.matches, &allow, source.preset, findings);
-    let task = templates::task(&raw.task, source.preset, findings);
-    let instance = templates::instance(&raw.instance, source.preset, findings);
+    let matches = conditions::check(&raw.matches, source.words, findings);
+    conditions::against(&raw.matches, &allow, source.words, findings);
+    let task = templates::task(&raw.task, source.words, findings);
+    let instance = templates::instance(&raw.instance, source.words, findings);
     let bindings = binding::check(raw, source, findings);
-    let grants = grants::check(raw, source.preset, &allow, findings);
+    let grants = grants::check(raw, source.words, &allow, findings);
     if raw.grant.is_empty() {
         let what = "the profile grants nothing";
         findings.refuse(raw.name.span(), Rule::ProfileWithoutGrant, what);
     }
     let lifetimes = lifetimes::check(raw, findings);
     let renewal = renewal(raw, source.preset, findings);
-    let sender = sender(raw, findings);
+    let sender = sender(raw, source.preset, findings);
     let evidence_uses = evidence_uses(raw, sender, findings);
     Some(TaskProfile {
         name: name?,
@@ -114,7 +122,7 @@ fn renewal(raw: &RawProfile, preset: Preset, findings: &mut Findings<'_>) -> Opt
     Some(mode)
 }
 
-fn sender(raw: &RawProfile, findings: &mut Findings<'_>) -> Option<SenderMode> {
+fn sender(raw: &RawProfile, preset: Preset, findings: &mut Findings<'_>) -> Option<SenderMode> {
     let Some(text) = &raw.sender else {
         return Some(SenderMode::Optional);
     };
@@ -122,7 +130,13 @@ fn sender(raw: &RawProfile, findings: &mut Findings<'_>) -> Option<SenderMode> {
         ("optional", SenderMode::Optional),
         ("required", SenderMode::Required),
     ];
-    findings.choice(text, "sender", &choices)
+    let mode = findings.choice(text, "sender", &choices)?;
+    if mode == SenderMode::Required && !preset.names_session_key() {
+        let what =
+            "a job of this vendor cannot name a key in its token, so everybody would be refused";
+        findings.refuse(text.span(), Rule::SenderImpossible, what);
+    }
+    Some(mode)
 }
 
 fn evidence_uses(

@@ -61,6 +61,7 @@ pub(super) struct RawStore {
 pub(super) struct RawKeys {
     pub(super) file: Option<Text>,
     pub(super) descriptor: Option<Spanned<u32>>,
+    pub(super) rotate_after: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -80,6 +81,8 @@ pub(super) struct RawSource {
     pub(super) max_token_age: Option<Text>,
     pub(super) api: Option<Spanned<RawApi>>,
     #[serde(default)]
+    pub(super) claims: BTreeMap<Text, Spanned<RawClaim>>,
+    #[serde(default)]
     pub(super) webhook_secret_files: Vec<Text>,
     #[serde(default)]
     pub(super) allowed_networks: Vec<Text>,
@@ -91,6 +94,13 @@ pub(super) struct RawSource {
 pub(super) struct RawApi {
     pub(super) url: Text,
     pub(super) token_file: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawClaim {
+    pub(super) at: Option<Text>,
+    pub(super) is: Texts,
 }
 
 #[derive(Debug, Deserialize)]
@@ -146,6 +156,8 @@ pub(super) struct RawGrant {
     pub(super) scopes: Vec<Text>,
     #[serde(default)]
     pub(super) secrets: Vec<Text>,
+    #[serde(default)]
+    pub(super) jwt_svids: Vec<Text>,
     pub(super) uses: Option<Spanned<u32>>,
 }
 
@@ -229,6 +241,7 @@ pub(super) mod fields {
             ("[limits]", of::<RawLimits>()),
             ("[[source]]", of::<RawSource>()),
             ("[source.api]", of::<RawApi>()),
+            ("[source.claims.NAME]", of::<RawClaim>()),
             ("[[resource_server]]", of::<RawResourceServer>()),
             ("[[profile]]", of::<RawProfile>()),
             ("[[profile.binding]]", of::<RawBinding>()),

@@ -11,11 +11,12 @@ use toml::Spanned;
 use super::check::{Scene, distinct};
 use super::files;
 use super::findings::{Bounds, Findings};
+use super::mapping;
 use super::problem::Rule;
 use super::raw::{RawApi, RawSource, Text};
 use crate::attest::preset::Preset;
 use crate::attest::settings::{IssuerSettings, PeerRules};
-use crate::context::settings::{ApiSettings, SourceSettings};
+use crate::context::settings::{ApiSettings, HookSecret, SourceSettings};
 use crate::domain::grant::Audience;
 use crate::domain::url::BaseUrl;
 
@@ -57,15 +58,15 @@ fn one(
     let name = findings.parsed(&raw.name, Rule::Name);
     let presets = Preset::ALL.map(|preset| (preset.as_str(), preset));
     let preset = findings.choice(&raw.preset, "preset", &presets);
+    if let Some(preset) = preset {
+        mapping::check(raw, preset, findings);
+    }
     let issuer = url(&raw.issuer, scene, findings);
     let audience = audience(raw, scene, findings);
     let algorithms = algorithms(raw, findings);
-    let max_token_age = findings.duration(raw.max_token_age.as_ref(), &TOKEN_AGE);
+    let max_token_age = findings.duration(raw.max_token_age.as_ref(), &token_age(preset));
     let peer = peer(raw, findings);
-    let webhooks = raw.webhook_secret_files.iter();
-    let webhook_secrets = webhooks
-        .filter_map(|file| files::secret(findings, file))
-        .collect();
+    let webhook_secrets = webhook_secrets(raw, preset, findings);
     let api = raw.api.as_ref();
     let api = api.map(|section| self::api(section, preset, &peer, scene, findings));
     let name: crate::domain::name::SourceName = name?;
@@ -81,7 +82,7 @@ fn one(
     };
     let issuer = IssuerSettings {
         name,
-        preset,
+        vocabulary: mapping::vocabulary(raw, preset),
         issuer: issuer?,
         audience: audience?,
         algorithms: algorithms?,
@@ -89,6 +90,30 @@ fn one(
         peer,
     };
     Some((issuer, source))
+}
+
+/// The secrets in the form in which the vendor's webhooks show them.
+fn webhook_secrets(
+    raw: &RawSource,
+    preset: Option<Preset>,
+    findings: &mut Findings<'_>,
+) -> Vec<HookSecret> {
+    let mut secrets = Vec::new();
+    for file in &raw.webhook_secret_files {
+        if preset.is_some_and(|preset| !preset.sends_webhooks()) {
+            let what = "nobody would ever show this secret";
+            findings.refuse(file.span(), Rule::HooksUnsupported, what);
+            continue;
+        }
+        let (Some(secret), Some(preset)) = (files::secret(findings, file), preset) else {
+            continue;
+        };
+        match HookSecret::of(preset, secret) {
+            Ok(secret) => secrets.push(secret),
+            Err(bad) => findings.refuse(file.span(), Rule::Value, bad.to_string()),
+        }
+    }
+    secrets
 }
 
 fn api(
@@ -195,6 +220,19 @@ fn peer(raw: &RawSource, findings: &mut Findings<'_>) -> PeerRules {
     PeerRules {
         networks,
         roots: file.and_then(|file| files::authorities(findings, file)),
+    }
+}
+
+/// Where a job has one token for as long as it runs, it may want to show it late.
+fn token_age(preset: Option<Preset>) -> Bounds {
+    let once = preset.is_some_and(|preset| !preset.mints_again());
+    Bounds {
+        default: if once {
+            TOKEN_AGE.most
+        } else {
+            TOKEN_AGE.default
+        },
+        ..TOKEN_AGE
     }
 }
 

@@ -4,16 +4,21 @@
 use super::findings::Findings;
 use super::problem::Rule;
 use super::raw::Text;
-use crate::attest::preset::{ClaimNature, Preset};
+use crate::attest::preset::ClaimNature;
+use crate::attest::vocabulary::Vocabulary;
 use crate::domain::grant::SecretPattern;
 use crate::domain::name::{InstanceName, SourceName, TaskName};
 use crate::domain::profile::{Claims, Template};
 
 /// The template of a task's name: it names the run and its attempt.
-pub(super) fn task(text: &Text, preset: Preset, findings: &mut Findings<'_>) -> Option<Template> {
-    let template = template(text, preset, findings)?;
+pub(super) fn task(
+    text: &Text,
+    words: &Vocabulary,
+    findings: &mut Findings<'_>,
+) -> Option<Template> {
+    let template = template(text, words, findings)?;
     let named: Vec<_> = template.claims().collect();
-    let missing: Vec<_> = preset
+    let missing: Vec<_> = words
         .of_nature(ClaimNature::Run)
         .filter(|claim| !named.contains(claim))
         .collect();
@@ -31,11 +36,11 @@ pub(super) fn task(text: &Text, preset: Preset, findings: &mut Findings<'_>) -> 
 /// The template of an instance's name: it names the job.
 pub(super) fn instance(
     text: &Text,
-    preset: Preset,
+    words: &Vocabulary,
     findings: &mut Findings<'_>,
 ) -> Option<Template> {
-    let template = template(text, preset, findings)?;
-    let unique = |claim: &str| preset.nature(claim) == Some(ClaimNature::Instance);
+    let template = template(text, words, findings)?;
+    let unique = |claim: &str| words.is(claim, ClaimNature::Instance);
     if !template.claims().any(unique) {
         let what = "two jobs of a run would be one instance";
         findings.refuse(text.span(), Rule::InstanceNotUnique, what);
@@ -46,17 +51,21 @@ pub(super) fn instance(
 }
 
 /// The template of a secret path, or with `/*` of everything below it.
-pub(super) fn secret(text: &Text, preset: Preset, findings: &mut Findings<'_>) -> Option<Template> {
-    let template = template(text, preset, findings)?;
+pub(super) fn secret(
+    text: &Text,
+    words: &Vocabulary,
+    findings: &mut Findings<'_>,
+) -> Option<Template> {
+    let template = template(text, words, findings)?;
     let pattern = filled(&template)?.parse::<SecretPattern>();
     unfit_unless(pattern.is_ok(), text, findings);
     Some(template)
 }
 
-fn template(text: &Text, preset: Preset, findings: &mut Findings<'_>) -> Option<Template> {
+fn template(text: &Text, words: &Vocabulary, findings: &mut Findings<'_>) -> Option<Template> {
     let template: Template = findings.parsed(text, Rule::Template)?;
     for claim in template.claims() {
-        match preset.nature(claim) {
+        match words.nature(claim) {
             Some(
                 ClaimNature::Id | ClaimNature::Run | ClaimNature::Instance | ClaimNature::Label,
             ) => {}
@@ -65,7 +74,10 @@ fn template(text: &Text, preset: Preset, findings: &mut Findings<'_>) -> Option<
                 findings.refuse(text.span(), Rule::Template, what);
             }
             None => {
-                let what = format!("tokens of {} have no claim `{claim}`", preset.as_str());
+                let what = format!(
+                    "tokens of {} have no claim `{claim}`",
+                    words.preset.as_str()
+                );
                 findings.refuse(text.span(), Rule::ClaimUnknown, what);
             }
         }

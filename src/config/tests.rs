@@ -153,10 +153,20 @@ const CASES: &[Case] = &[
     ("[\"RS256\"]", "[\"none\"]", Rule::AlgorithmSymmetric, "algorithms"),
     ("10.1.0.0/16", "0.0.0.0/0", Rule::NetworkTooWide, "allowed_networks"),
     ("10.1.0.0/16", "169.254.0.0/16", Rule::NetworkTooWide, "allowed_networks"),
+    ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"k8s\"\npreset = \"kubernetes\"\nissuer = \"https://k8s.example\"\nwebhook_secret_files = [\"hook\"]\n[[source]]\nname = \"gitlab\"", Rule::HooksUnsupported, "webhook"),
     ("https://gitlab.example\"\naudience = \"https://writ.example/gitlab\"", "https://token.actions.githubusercontent.com\"", Rule::SourceAmbiguous, "issuer"),
     ("https://gitlab.example\"\naudience", "https://token.actions.githubusercontent.com\"\naudience", Rule::SourceAmbiguous, "issuer"),
-    ("writ.example/gitlab\"", "writ.example/gitlab\"\napi = { url = \"https://gitlab.example\", token_file = \"token\" }", Rule::PullUnsupported, "api"),
+    ("writ.example/gitlab\"", "writ.example/gitlab\"\nwebhook_secret_files = [\"signing\"]", Rule::Value, "webhook"),
     ("source = \"gitlab\"", "source = \"git-lab\"", Rule::SourceUnknown, "git-lab"),
+    ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"ci\"\npreset = \"oidc\"\nissuer = \"https://ci.example\"\nclaims.project = { is = \"id\" }\nclaims.build = { is = \"run\" }\n[[source]]\nname = \"gitlab\"", Rule::MappingIncomplete, "preset"),
+    ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"ci\"\npreset = \"oidc\"\nissuer = \"https://ci.example\"\nclaims.project = { is = \"id\" }\nclaims.build = { is = \"run\" }\nclaims.step = { at = \"/job/id\", is = [\"instance\"] }\napi = { url = \"https://ci.example\", token_file = \"token\" }\n[[source]]\nname = \"gitlab\"", Rule::PullUnsupported, "api"),
+    ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"ci\"\npreset = \"oidc\"\nissuer = \"https://ci.example\"\nclaims.project = { is = \"id\" }\nclaims.build = { is = \"run\" }\nclaims.step = { at = \"/job/id\", is = [\"instance\"] }\nclaims.who = { at = \"/sub\", is = \"id\" }\n[[source]]\nname = \"gitlab\"", Rule::MatchOnSubject, "who"),
+    ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"ci\"\npreset = \"oidc\"\nissuer = \"https://ci.example\"\nclaims.project = { is = \"id\" }\nclaims.build = { is = \"run\" }\nclaims.step = { at = \"/job/id\", is = [\"instance\"] }\nclaims.sub = { at = \"/x\", is = \"id\" }\n[[source]]\nname = \"gitlab\"", Rule::MatchOnSubject, "sub"),
+    ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"ci\"\npreset = \"oidc\"\nissuer = \"https://ci.example\"\nclaims.project = { is = \"id\" }\nclaims.build = { is = \"run\" }\nclaims.step = { at = \"/job/id\", is = [\"instance\"] }\nclaims.once = { at = \"/jti\", is = \"run\" }\n[[source]]\nname = \"gitlab\"", Rule::MatchOnToken, "once"),
+    ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"ci\"\npreset = \"oidc\"\nissuer = \"https://ci.example\"\nclaims.project = { is = \"id\" }\nclaims.build = { is = \"run\" }\nclaims.step = { at = \"/job/id\", is = [\"instance\"] }\nclaims.more = { at = \"x\", is = \"label\" }\n[[source]]\nname = \"gitlab\"", Rule::Value, "more"),
+    ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"ci\"\npreset = \"oidc\"\nissuer = \"https://ci.example\"\nclaims.project = { is = \"id\" }\nclaims.build = { is = \"run\" }\nclaims.step = { at = \"/job/id\", is = [\"instance\"] }\nclaims.more = { is = \"url\" }\n[[source]]\nname = \"gitlab\"", Rule::Value, "more"),
+    ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"ci\"\npreset = \"oidc\"\nissuer = \"https://ci.example\"\nclaims.project = { is = \"id\" }\nclaims.build = { is = \"run\" }\nclaims.step = { at = \"/job/id\", is = [\"instance\"] }\nclaims.more = { is = [] }\n[[source]]\nname = \"gitlab\"", Rule::Value, "more"),
+    ("issuer = \"https://gitlab.example\"\n", "issuer = \"https://gitlab.example\"\nclaims.x = { is = \"id\" }\n", Rule::Contradiction, "claims.x"),
     // The conditions that a stranger could come to meet.
     ("project_id = \"7\"", "project_path = \"octo/app\"", Rule::MatchWithoutId, "match"),
     ("project_id = \"7\"", "project_id = \"7\", sub = \"project_path:octo/app\"", Rule::MatchOnSubject, "match"),
@@ -197,6 +207,7 @@ const CASES: &[Case] = &[
     ("session_ttl = \"15m\"", "session_ttl = \"61m\"", Rule::LifetimeOrder, "session_ttl"),
     ("session_ttl = \"15m\"", "session_ttl = \"4m\"", Rule::LifetimeOrder, "session_ttl"),
     ("sender = \"optional\"", "renewal = \"fresh-evidence\"", Rule::RenewalImpossible, "renewal"),
+    ("sender = \"optional\"", "sender = \"required\"", Rule::SenderImpossible, "sender"),
     ("sender = \"optional\"\n[profile.grant.deploy]\naudiences = [\"https://deploy.example\"]\n", "sender = \"optional\"\n", Rule::ProfileWithoutGrant, "lab"),
     ("http://127.0.0.1:8443\"\npolicies = [\"extra.cedar\"]\n\n[listen]\naddress = \"127.0.0.1:8443\"", "https://writ.example\"\n\n[listen]\naddress = \"0.0.0.0:8443\"", Rule::PlainHttpExposed, "0.0.0.0"),
     ("sender = \"optional\"\n", "sender = \"optional\"\n[[profile.binding]]\nrecord = \"job\"\nrequire = { status = \"in_progress\" }\nmax_age = \"9s\"\nvia = [\"issuer-proof\"]\n", Rule::ProofOnce, "issuer-proof"),
@@ -235,9 +246,13 @@ fn place() -> tempfile::TempDir {
         ("hook", "canary-5d1f-canary-5d1f", 0o600),
         ("open", "canary-5d1f-canary-5d1f", 0o644),
         ("token", "canary-5d1f-canary-5d1f", 0o640),
+        ("signing", "whsec_canary-5d1f-canary-5d1f", 0o600),
         ("short", "canary-5d1f", 0o600),
         ("github-webhook-secret", "canary-5d1f-canary-5d1f", 0o600),
         ("github-token", "canary-5d1f-canary-5d1f", 0o600),
+        ("gitlab-webhook-secret", "canary-5d1f-canary-5d1f", 0o600),
+        ("gitlab-token", "canary-5d1f-canary-5d1f", 0o600),
+        ("cluster-token", "canary-5d1f-canary-5d1f", 0o600),
     ] {
         let path = dir.path().join(name);
         std::fs::write(&path, contents).unwrap();
@@ -463,7 +478,7 @@ fn the_reference_names_exactly_the_keys_that_exist() {
                 "resource_server",
                 "profile",
             ],
-            "[[source]]" => &["api"],
+            "[[source]]" => &["api", "claims"],
             "[[profile]]" => &["binding", "grant"],
             _ => &[],
         };
@@ -488,6 +503,9 @@ fn the_shipped_examples_are_sound() {
     let examples = [
         include_str!("../../deploy/examples/writ.toml"),
         include_str!("../../deploy/examples/minimal.toml"),
+        include_str!("../../deploy/examples/gitlab.toml"),
+        include_str!("../../deploy/examples/kubernetes.toml"),
+        include_str!("../../deploy/examples/oidc.toml"),
     ];
     let dir = place();
     for text in examples {

@@ -10,13 +10,20 @@ use tokio::sync::Mutex;
 use crate::context::fact::Fact;
 use crate::context::{ContextSource, Reading, Unreadable};
 use crate::domain::context::{Locator, Record, RecordKey};
+use crate::domain::name::SourceName;
 use crate::domain::profile::Via;
 use crate::domain::time::Timestamp;
 use crate::seams::Clock;
 
 /// The newest facts, bounded.
+///
+/// Hints are remembered as long as evidence from before them could pass for news. Where more come
+/// than there is room for, the oldest are remembered as one: nothing that a source proved before it
+/// is taken. Whoever can invent hints can make evidence go stale, and cannot make memory grow.
 pub struct FactCache {
     slots: HashMap<RecordKey, Arc<Slot>>,
+    /// Per source, the latest hint that was forgotten.
+    floors: HashMap<SourceName, Timestamp>,
     capacity: usize,
     clock: Arc<dyn Clock>,
 }
@@ -42,6 +49,7 @@ impl FactCache {
     pub fn new(capacity: usize, clock: Arc<dyn Clock>) -> Self {
         Self {
             slots: HashMap::new(),
+            floors: HashMap::new(),
             capacity,
             clock,
         }
@@ -57,6 +65,10 @@ impl FactCache {
     /// Takes what evidence proves, as of its issue, unless a newer fact or a later hint stands
     /// against it.
     pub fn take_proof(&self, fact: Fact) {
+        let floor = self.floors.pin().get(&fact.key.source).copied();
+        if floor.is_some_and(|floor| fact.observed_at < floor) {
+            return;
+        }
         let slot = self.slot(&fact.key);
         let mut known = slot.known();
         if fact.observed_at >= known.expired_at {
@@ -71,6 +83,10 @@ impl FactCache {
         known.current = false;
         known.hints += 1;
         known.expired_at = known.expired_at.max(now);
+        drop(known);
+        if self.slots.len() > self.capacity.saturating_mul(2) {
+            self.forget(now);
+        }
     }
 
     /// Reads a record at its source, unless another caller brings a fresh fact meanwhile. A thousand
@@ -100,7 +116,8 @@ impl FactCache {
             };
             let mut known = slot.known();
             let terminal = fact.record.as_ref().is_some_and(Record::is_terminal);
-            if known.hints != hints && !terminal {
+            let hinted = known.hints != hints || !self.holds(key, &slot);
+            if hinted && !terminal {
                 continue;
             }
             known.offer(fact);
@@ -116,8 +133,8 @@ impl FactCache {
         ))
     }
 
-    /// Forgets the facts that were observed longest ago where there are more than the capacity.
-    /// Recent hints are kept: evidence from before them must not pass for news.
+    /// Forgets what was heard of longest ago where there is more than the capacity. What is forgotten
+    /// of a hint that still counts is remembered as its source's floor.
     pub fn forget(&self, now: Timestamp) {
         let slots = self.slots.pin();
         let excess = slots.len().saturating_sub(self.capacity);
@@ -126,21 +143,34 @@ impl FactCache {
         }
         let mut ages: Vec<(Timestamp, RecordKey)> = slots
             .iter()
-            .filter(|(_, slot)| now.since(slot.known().expired_at) > HINT_MEMORY)
-            .map(|(key, slot)| {
-                (
-                    slot.known()
-                        .fact
-                        .as_ref()
-                        .map_or(Timestamp::EPOCH, |f| f.observed_at),
-                    key.clone(),
-                )
-            })
+            .map(|(key, slot)| (slot.known().last_heard(), key.clone()))
             .collect();
-        ages.sort_unstable();
+        if let Some(last) = excess.min(ages.len()).checked_sub(1) {
+            ages.select_nth_unstable(last);
+        }
         for (_, key) in ages.into_iter().take(excess) {
+            let Some(slot) = slots.get(&key) else {
+                continue;
+            };
+            // The floor is raised first: at no moment is the hint known to neither.
+            let expired_at = slot.known().expired_at;
+            if now.since(expired_at) <= HINT_MEMORY {
+                self.floors.pin().update_or_insert(
+                    key.source.clone(),
+                    |floor| (*floor).max(expired_at),
+                    expired_at,
+                );
+            }
             slots.remove(&key);
         }
+    }
+
+    /// Whether hints about the record still come to this slot: it may have been forgotten meanwhile.
+    fn holds(&self, key: &RecordKey, slot: &Arc<Slot>) -> bool {
+        self.slots
+            .pin()
+            .get(key)
+            .is_some_and(|held| Arc::ptr_eq(held, slot))
     }
 
     fn slot(&self, key: &RecordKey) -> Arc<Slot> {
@@ -177,6 +207,11 @@ impl Known {
         (terminal || within).then(|| fact.clone())
     }
 
+    fn last_heard(&self) -> Timestamp {
+        let fact = self.fact.as_ref().map(|fact| fact.observed_at);
+        fact.map_or(self.expired_at, |at| at.max(self.expired_at))
+    }
+
     /// Keeps the fact if it is news: state moves forward by the source's version, and from a
     /// terminal state nowhere.
     fn offer(&mut self, new: Fact) {
@@ -207,7 +242,7 @@ fn supersedes(new: &Fact, old: &Fact) -> bool {
 /// A hint that comes during a read asks for another one. A run's first webhooks often do.
 const READS: usize = 3;
 
-/// Longer than any evidence is taken: see the `max_age` of issuers.
+/// Longer than any fact is fresh: see the greatest `max_age` of a binding.
 const HINT_MEMORY: Duration = Duration::from_mins(30);
 
 #[cfg(test)]
@@ -323,6 +358,30 @@ mod tests {
             version: None,
         });
         assert!(cache.fresh(&key(), AGE, clock.now()).is_none());
+    }
+
+    #[tokio::test]
+    async fn invented_hints_cannot_grow_the_memory_nor_let_old_evidence_in() {
+        let (cache, clock) = cache();
+        cache.expire(&key(), clock.now());
+        let before = clock.now().minus(Duration::from_secs(1));
+        for run in 0..1_000 {
+            clock.advance(Duration::from_micros(1));
+            let id = format!("1/2/1/{}", run + 10);
+            cache.expire(&RecordKey { id, ..key() }, clock.now());
+            assert!(cache.slots.len() <= 21);
+        }
+        let proof = |observed_at| Fact {
+            key: key(),
+            record: job(RunStatus::InProgress, "1").record,
+            via: Via::IssuerProof,
+            observed_at,
+            version: None,
+        };
+        cache.take_proof(proof(before));
+        assert!(cache.fresh(&key(), AGE, clock.now()).is_none());
+        cache.take_proof(proof(clock.now()));
+        assert!(cache.fresh(&key(), AGE, clock.now()).is_some());
     }
 
     #[tokio::test]

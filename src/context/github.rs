@@ -6,22 +6,16 @@ use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::time::Duration;
 
+use crate::context::rest::{RestApi, absent, digest, escape, parse, part, unknown_status};
 use crate::context::{ContextSource, Reading, Unreadable};
 use crate::domain::context::{
     Environment, Job, Locator, Pipeline, Record, RecordKey, RecordKind, RunStatus,
 };
-use crate::domain::key::Digest;
 use crate::domain::time::Timestamp;
-use crate::outbound::{OutboundError, Peer};
 
-/// GitHub's REST API below one URL.
-pub struct GithubApi {
-    pub peer: Peer,
-    /// The path of the API's root, without a final slash.
-    pub root: String,
-}
+/// GitHub's REST API.
+pub struct GithubApi(pub RestApi);
 
 impl ContextSource for GithubApi {
     fn read<'a>(
@@ -31,17 +25,9 @@ impl ContextSource for GithubApi {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Reading, Unreadable>> {
         Box::pin(async move {
-            let path = path(&self.root, record.kind, locate)?;
-            let answer = self.peer.get(&path, headers(), now.plus(DEADLINE)).await;
-            let body = match answer {
-                Ok(response) => response.body,
-                Err(OutboundError::Status(404)) => {
-                    return Ok(Reading {
-                        record: None,
-                        version: None,
-                    });
-                }
-                Err(why) => return Err(Unreadable(format!("{record}: {why}"))),
+            let path = path(record.kind, locate)?;
+            let Some(body) = self.0.get(&path, headers(), record, now).await? else {
+                return Ok(absent());
             };
             match record.kind {
                 RecordKind::Pipeline => read_run(&body, record),
@@ -52,21 +38,15 @@ impl ContextSource for GithubApi {
     }
 }
 
-fn path(root: &str, kind: RecordKind, locate: &Locator) -> Result<String, Unreadable> {
-    let part = |name: &str| {
-        let value = locate
-            .0
-            .get(name)
-            .ok_or_else(|| Unreadable(format!("nothing says which {name}")))?;
-        Ok(escape(value))
-    };
+fn path(kind: RecordKind, locate: &Locator) -> Result<String, Unreadable> {
+    let part = |name| part(locate, name);
     let repository = locate
         .0
         .get("repository")
         .and_then(|name| name.split_once('/'));
     let (owner, name) =
         repository.ok_or_else(|| Unreadable("nothing says which repository".to_owned()))?;
-    let repository = format!("{root}/repos/{}/{}", escape(owner), escape(name));
+    let repository = format!("/repos/{}/{}", escape(owner), escape(name));
     Ok(match kind {
         RecordKind::Pipeline => {
             format!(
@@ -78,24 +58,6 @@ fn path(root: &str, kind: RecordKind, locate: &Locator) -> Result<String, Unread
         RecordKind::Job => format!("{repository}/check-runs/{}", part("check_run_id")?),
         RecordKind::Environment => format!("{repository}/environments/{}", part("environment")?),
     })
-}
-
-/// One segment of a path: whatever is not plain is percent-encoded (RFC 3986 §2.1).
-fn escape(segment: &str) -> String {
-    let mut out = String::with_capacity(segment.len());
-    for byte in segment.bytes() {
-        let dots = segment.bytes().all(|b| b == b'.');
-        if byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'_' | b'~')
-            || (byte == b'.' && !dots)
-        {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            out.push_str(&hex::encode_upper([byte]));
-        }
-    }
-    out
 }
 
 #[derive(Deserialize)]
@@ -142,10 +104,7 @@ fn read_run(body: &[u8], record: &RecordKey) -> Result<Reading, Unreadable> {
         &run.run_attempt.to_string(),
     );
     if found != record.id {
-        return Ok(Reading {
-            record: None,
-            version: None,
-        });
+        return Ok(absent());
     }
     let pipeline = Pipeline {
         status: status(&run.status, record)?,
@@ -165,10 +124,7 @@ fn read_job(body: &[u8], record: &RecordKey) -> Result<Reading, Unreadable> {
     let job: RawJob = parse(body, record)?;
     let wanted = record.id.rsplit('/').next();
     if wanted != Some(job.id.to_string().as_str()) {
-        return Ok(Reading {
-            record: None,
-            version: None,
-        });
+        return Ok(absent());
     }
     let record = Record::Job(Job {
         status: status(&job.status, record)?,
@@ -194,11 +150,6 @@ fn read_environment(body: &[u8], record: &RecordKey) -> Result<Reading, Unreadab
     })
 }
 
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], record: &RecordKey) -> Result<T, Unreadable> {
-    serde_json::from_slice(body)
-        .map_err(|_| Unreadable(format!("{record}: the answer has not the expected shape")))
-}
-
 /// A status that is not known says nothing: neither alive nor over.
 fn status(text: &str, record: &RecordKey) -> Result<RunStatus, Unreadable> {
     match text {
@@ -206,9 +157,7 @@ fn status(text: &str, record: &RecordKey) -> Result<RunStatus, Unreadable> {
         "waiting" => Ok(RunStatus::Waiting),
         "in_progress" => Ok(RunStatus::InProgress),
         "completed" => Ok(RunStatus::Completed),
-        _ => Err(Unreadable(format!(
-            "{record}: the source gives a status that is not known"
-        ))),
+        _ => Err(unknown_status(record)),
     }
 }
 
@@ -222,8 +171,7 @@ fn protection(rules: &[Value], branches: Option<&Value>) -> String {
     rules.sort_unstable();
     let branches = branches.map_or_else(|| "null".to_owned(), Value::to_string);
     let whole = format!("{}\n{branches}", rules.join("\n"));
-    let digest = Digest::of(&[whole.as_bytes()]).to_string();
-    digest.chars().take(DIGEST_SHOWN).collect()
+    digest(&whole)
 }
 
 fn plain_rule(rule: &Value) -> Value {
@@ -254,11 +202,6 @@ fn headers() -> HeaderMap {
     );
     headers
 }
-
-const DEADLINE: Duration = Duration::from_secs(5);
-
-/// 128 bits of the digest tell two sets of rules apart and still fit a line.
-const DIGEST_SHOWN: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -338,11 +281,11 @@ mod tests {
                     .into(),
             )
         };
-        let path = |env: &str| path("/api", RecordKind::Environment, &locate(env)).unwrap();
+        let path = |env: &str| path(RecordKind::Environment, &locate(env)).unwrap();
         assert_eq!(
             path("prod/eu?x#y"),
-            "/api/repos/octo/app/environments/prod%2Feu%3Fx%23y"
+            "/repos/octo/app/environments/prod%2Feu%3Fx%23y"
         );
-        assert_eq!(path(".."), "/api/repos/octo/app/environments/%2E%2E");
+        assert_eq!(path(".."), "/repos/octo/app/environments/%2E%2E");
     }
 }

@@ -7,9 +7,11 @@ use ring::hmac;
 use serde::Deserialize;
 
 use crate::attest::github::{job_record, run_record};
+use crate::context::hook::{BadDelivery, Delivery, Hook, name, text};
+use crate::context::settings::HookSecret;
 use crate::domain::context::{RecordKey, RecordKind};
 use crate::domain::name::SourceName;
-use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 
 /// The receiving end of one source's webhooks.
 pub struct GithubHook {
@@ -17,61 +19,14 @@ pub struct GithubHook {
     keys: Vec<hmac::Key>,
 }
 
-/// A delivery that verified.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Delivery {
-    /// `X-GitHub-Delivery`: not signed, so it serves the log and nothing else.
-    pub id: String,
-    /// The records to read again; none for events that concern nothing here.
-    pub hints: Vec<RecordKey>,
-}
-
-/// Why a delivery is not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadDelivery {
-    /// 401, before the body is looked at.
-    #[error("the delivery carries no valid X-Hub-Signature-256")]
-    Signature,
-    /// Signed, and yet not what the event should look like.
-    #[error("the delivery's body has not the shape of its event")]
-    Body,
-}
-
 impl GithubHook {
     /// Several secrets verify, so that one can be rotated.
-    pub fn new(source: SourceName, secrets: &[Secret]) -> Self {
+    pub fn new(source: SourceName, secrets: &[HookSecret]) -> Self {
         let keys = secrets
             .iter()
             .map(|s| hmac::Key::new(hmac::HMAC_SHA256, s.expose()))
             .collect();
         Self { source, keys }
-    }
-
-    /// Verifies a delivery over its raw bytes, then reads which records it concerns.
-    pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<Delivery, BadDelivery> {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let signature = text("x-hub-signature-256")
-            .and_then(|value| value.strip_prefix("sha256="))
-            .and_then(|digits| hex::decode(digits).ok())
-            .ok_or(BadDelivery::Signature)?;
-        if !self
-            .keys
-            .iter()
-            .any(|key| hmac::verify(key, body, &signature).is_ok())
-        {
-            return Err(BadDelivery::Signature);
-        }
-        let id: String = text("x-github-delivery")
-            .unwrap_or("")
-            .chars()
-            .take(64)
-            .collect();
-        let hints = match text("x-github-event") {
-            Some("workflow_run") => self.run_hints(body)?,
-            Some("workflow_job") => self.job_hints(body)?,
-            Some(_) | None => Vec::new(),
-        };
-        Ok(Delivery { id, hints })
     }
 
     fn run_hints(&self, body: &[u8]) -> Result<Vec<RecordKey>, BadDelivery> {
@@ -111,6 +66,35 @@ impl GithubHook {
             kind,
             id,
         }
+    }
+}
+
+impl Hook for GithubHook {
+    /// `X-Hub-Signature-256` over the body alone: neither time nor delivery id is signed.
+    fn verify(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        _: Timestamp,
+    ) -> Result<Delivery, BadDelivery> {
+        let signature = text(headers, "x-hub-signature-256")
+            .and_then(|value| value.strip_prefix("sha256="))
+            .and_then(|digits| hex::decode(digits).ok())
+            .ok_or(BadDelivery::Signature)?;
+        if !self
+            .keys
+            .iter()
+            .any(|key| hmac::verify(key, body, &signature).is_ok())
+        {
+            return Err(BadDelivery::Signature);
+        }
+        let hints = match text(headers, "x-github-event") {
+            Some("workflow_run") => self.run_hints(body)?,
+            Some("workflow_job") => self.job_hints(body)?,
+            Some(_) | None => Vec::new(),
+        };
+        let id = name(headers, "x-github-delivery");
+        Ok(Delivery { id, hints })
     }
 }
 
@@ -154,13 +138,16 @@ const fn first() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::secret::Secret;
+
+    const NOW: Timestamp = Timestamp::from_micros(0);
 
     const BODY: &[u8] = br#"{"action":"completed","workflow_run":{"id":99001,"run_attempt":1},"repository":{"id":812345}}"#;
 
     fn hook() -> GithubHook {
         let secrets = [
-            Secret::from("new".to_owned()),
-            Secret::from("old".to_owned()),
+            HookSecret::Shared(Secret::from("new".to_owned())),
+            HookSecret::Shared(Secret::from("old".to_owned())),
         ];
         GithubHook::new("github".parse().unwrap(), &secrets)
     }
@@ -178,7 +165,7 @@ mod tests {
     fn either_secret_verifies_while_one_is_rotated() {
         for secret in ["new", "old"] {
             let delivery = hook()
-                .verify(&headers(secret, BODY, "workflow_run"), BODY)
+                .verify(&headers(secret, BODY, "workflow_run"), BODY, NOW)
                 .unwrap();
             assert_eq!(
                 delivery.hints[0].to_string(),
@@ -205,12 +192,15 @@ mod tests {
             empty,
             headers("other", BODY, "workflow_run"),
         ] {
-            assert_eq!(hook().verify(&wrong, BODY), Err(BadDelivery::Signature));
+            assert_eq!(
+                hook().verify(&wrong, BODY, NOW),
+                Err(BadDelivery::Signature)
+            );
         }
         let spaced = String::from_utf8_lossy(BODY).replace(':', ": ");
         let signed_as_sent = headers("new", BODY, "workflow_run");
         assert_eq!(
-            hook().verify(&signed_as_sent, spaced.as_bytes()),
+            hook().verify(&signed_as_sent, spaced.as_bytes(), NOW),
             Err(BadDelivery::Signature)
         );
     }
@@ -220,7 +210,7 @@ mod tests {
         let body = br#"{"workflow_job":{"run_id":99001,
             "check_run_url":"https://api.github.com/repos/o/r/check-runs/7"},
             "repository":{"id":812345}}"#;
-        let delivery = hook().verify(&headers("new", body, "workflow_job"), body);
+        let delivery = hook().verify(&headers("new", body, "workflow_job"), body, NOW);
         let hints = delivery.unwrap().hints;
         assert_eq!(hints[1].to_string(), "github/pipeline/812345/99001/1");
     }
@@ -229,14 +219,14 @@ mod tests {
     fn other_events_concern_nothing_and_broken_ones_are_refused() {
         assert_eq!(
             hook()
-                .verify(&headers("new", BODY, "ping"), BODY)
+                .verify(&headers("new", BODY, "ping"), BODY, NOW)
                 .unwrap()
                 .hints,
             vec![]
         );
         let broken = br#"{"workflow_run":{"id":"x"}}"#;
         assert_eq!(
-            hook().verify(&headers("new", broken, "workflow_run"), broken),
+            hook().verify(&headers("new", broken, "workflow_run"), broken, NOW),
             Err(BadDelivery::Body)
         );
     }

@@ -16,7 +16,12 @@ pub mod cache;
 pub mod fact;
 pub mod github;
 pub mod github_hook;
+pub mod gitlab;
+pub mod gitlab_hook;
+pub mod hook;
+pub mod kubernetes;
 pub mod observe;
+pub mod rest;
 pub mod settings;
 
 /// Something that can be asked for records.

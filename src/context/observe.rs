@@ -1,13 +1,15 @@
 //! From a profile's bindings to facts: for each binding the newest thing that is known within its
 //! greatest age, by a way that the binding counts, asking the source only where nothing else does.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 
 use crate::attest::{Attested, Related};
 use crate::context::Sources;
 use crate::context::cache::FactCache;
 use crate::context::fact::{Fact, FactState, Facts, Observed};
-use crate::domain::context::{Locator, RecordKey};
+use crate::domain::context::{Locator, Record, RecordKey};
 use crate::domain::lineage::Lineage;
 use crate::domain::profile::{BindingRule, TaskProfile, Via};
 use crate::domain::time::Timestamp;
@@ -43,12 +45,20 @@ impl Observer {
         Facts::new(join_all(reads).await)
     }
 
-    /// Reads a record at its source although nobody waits for a decision: a hint said that it moved.
-    pub async fn reread(&self, key: &RecordKey, locate: &Locator) -> FactState {
+    /// Whether a record was heard to go on within `age`, with no hint since. One that is known to be
+    /// over does not go on, however it came to be known.
+    pub fn goes_on(&self, key: &RecordKey, age: Duration) -> bool {
+        let known = self.cache.fresh(key, age, self.clock.now());
+        known.is_some_and(|fact| !fact.record.as_ref().is_some_and(Record::is_over))
+    }
+
+    /// Reads a record at its source although nobody waits for a decision, unless something is known
+    /// of it that is no older than `age`.
+    pub async fn reread(&self, key: &RecordKey, locate: &Locator, age: Duration) -> FactState {
         let Some(source) = self.sources.get(&key.source) else {
             return FactState::Unavailable("the source is not configured to be asked".to_owned());
         };
-        match self.cache.read(source.as_ref(), key, locate, ANY_AGE).await {
+        match self.cache.read(source.as_ref(), key, locate, age).await {
             Ok(fact) => FactState::Known(fact),
             Err(why) => FactState::Unavailable(why.0),
         }
@@ -132,6 +142,3 @@ pub fn good_until(facts: &Facts, profile: &TaskProfile) -> Option<Timestamp> {
         })
         .min()
 }
-
-/// A re-read wants whatever was observed since the hint: older facts have been expired by it.
-const ANY_AGE: std::time::Duration = std::time::Duration::MAX;

@@ -1,5 +1,8 @@
 //! What the context sources are told, and what each way of observing can see.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::attest::preset::Preset;
 use crate::attest::settings::PeerRules;
 use crate::domain::context::RecordKind;
@@ -16,7 +19,47 @@ pub struct SourceSettings {
     /// Where it is asked; without it there is no pull.
     pub api: Option<ApiSettings>,
     /// Any of these may have signed a webhook; several while one replaces another.
-    pub webhook_secrets: Vec<Secret>,
+    pub webhook_secrets: Vec<HookSecret>,
+}
+
+/// What a webhook's sender and the broker both know, in the form in which it is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HookSecret {
+    /// As it stands in its file: the key of a signature (GitHub), or the very token that is sent
+    /// (GitLab's secret token).
+    Shared(Secret),
+    /// The key in a signing token of Standard Webhooks (GitLab's signing token).
+    Signing(Secret),
+}
+
+/// The text begins as a signing token does, and is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a signing token is `whsec_` and the base64 of 24 to 64 bytes")]
+pub struct BadSigningToken;
+
+impl HookSecret {
+    /// The secret as this vendor's webhooks use it.
+    pub fn of(preset: Preset, secret: Secret) -> Result<Self, BadSigningToken> {
+        let token = match preset {
+            Preset::GithubActions | Preset::Kubernetes | Preset::Oidc => None,
+            Preset::GitlabCi => secret.expose_str().and_then(|s| s.strip_prefix("whsec_")),
+        };
+        let Some(encoded) = token else {
+            return Ok(Self::Shared(secret));
+        };
+        let key = STANDARD.decode(encoded).map_err(|_| BadSigningToken)?;
+        if !(24..=64).contains(&key.len()) {
+            return Err(BadSigningToken);
+        }
+        Ok(Self::Signing(Secret::new(key)))
+    }
+
+    /// The bytes of the key or token.
+    pub fn expose(&self) -> &[u8] {
+        match self {
+            Self::Shared(secret) | Self::Signing(secret) => secret.expose(),
+        }
+    }
 }
 
 /// A source's API.
@@ -36,6 +79,12 @@ pub const fn seen(preset: Preset, via: Via, kind: RecordKind) -> &'static [&'sta
         (Via::IssuerProof, RecordKind::Job) => &["status"],
         (Via::IssuerProof, RecordKind::Environment) => &[],
         (Via::Pull, _) if !preset.can_be_pulled() => &[],
+        (Via::Pull, RecordKind::Pipeline) => match preset {
+            Preset::GithubActions => RecordKind::Pipeline.fields(),
+            Preset::Kubernetes | Preset::Oidc => &[],
+            Preset::GitlabCi => &["status", "conclusion", "event", "head_sha", "head_branch"],
+        },
+        (Via::Pull, RecordKind::Environment) if matches!(preset, Preset::Kubernetes) => &[],
         (Via::Pull, kind) => kind.fields(),
     }
 }
@@ -62,10 +111,28 @@ mod tests {
     fn what_is_seen_is_a_field_of_the_record() {
         for kind in RecordKind::ALL {
             for via in [Via::IssuerProof, Via::Pull] {
-                for field in seen(Preset::GithubActions, via, kind) {
-                    assert!(kind.fields().contains(field), "{kind}.{field}");
+                for preset in Preset::ALL {
+                    for field in seen(preset, via, kind) {
+                        assert!(kind.fields().contains(field), "{kind}.{field}");
+                    }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_signing_token_is_its_key_and_a_broken_one_is_not_taken_for_a_plain_token() {
+        let of = |text: &str| HookSecret::of(Preset::GitlabCi, Secret::from(text.to_owned()));
+        let signing = format!("whsec_{}", STANDARD.encode([7; 32]));
+        assert_eq!(
+            of(&signing),
+            Ok(HookSecret::Signing(Secret::new(vec![7; 32])))
+        );
+        let plain = HookSecret::Shared(Secret::from("plain".to_owned()));
+        assert_eq!(of("plain"), Ok(plain));
+        let short = format!("whsec_{}", STANDARD.encode([7; 23]));
+        for broken in ["whsec_", "whsec_!", &short] {
+            assert_eq!(of(broken), Err(BadSigningToken), "{broken}");
         }
     }
 }

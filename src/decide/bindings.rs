@@ -59,7 +59,7 @@ fn one(case: &Case<'_>, rule: &BindingRule) -> Result<(), Refusal> {
             .into());
     };
     let record = known(observed, rule.record)?;
-    if record.is_terminal() {
+    if record.is_over() {
         return Err(over(record, case.standing.lineage.as_ref()));
     }
     let bound = case.standing.lineage.as_ref();
@@ -90,14 +90,21 @@ fn known(observed: &Observed, kind: RecordKind) -> Result<&Record, Refusal> {
     }
 }
 
-/// A run or job that is over ends what stands on it: a run its task, a job its lineage.
+/// A run or job that is over ends what stands on it: a run its task, a job its lineage. A run that
+/// may be started again ends no more than the lineage: the task is there for the jobs to come.
 fn over(record: &Record, lineage: Option<&Lineage>) -> Refusal {
     let ends = match (record.kind(), lineage) {
         (_, None) => Ends::Nothing,
-        (RecordKind::Pipeline, Some(_)) => Ends::Task,
-        (RecordKind::Job | RecordKind::Environment, Some(_)) => Ends::Lineage,
+        (RecordKind::Pipeline, Some(_)) if record.is_terminal() => Ends::Task,
+        (RecordKind::Pipeline | RecordKind::Job | RecordKind::Environment, Some(_)) => {
+            Ends::Lineage
+        }
     };
-    let observed = record.field("conclusion").unwrap_or("completed").to_owned();
+    let observed = record
+        .field("conclusion")
+        .or_else(|| record.field("status"))
+        .unwrap_or("completed")
+        .to_owned();
     Denial::new(Code::ContextEnded, format!("the {} is over", record.kind()))
         .field(format!("{}.status", record.kind()))
         .because("not completed", observed)

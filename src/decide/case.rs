@@ -25,6 +25,9 @@ pub enum Ask {
     Secret {
         path: SecretPath,
     },
+    JwtSvid {
+        audience: Audience,
+    },
 }
 
 /// Everything that one decision rests on.

@@ -99,6 +99,10 @@ impl Asked {
                 grant: &grant,
                 path,
             },
+            None if self.request.verb() == Verb::Identify => Target::JwtSvid {
+                grant: &grant,
+                audience: self.request.audiences.first().unwrap(),
+            },
             None => Target::Token {
                 grant: &grant,
                 audiences: &self.request.audiences,
@@ -124,6 +128,7 @@ impl Request {
             "issue" => Verb::Issue,
             "renew" => Verb::Renew,
             "read" => Verb::Read,
+            "identify" => Verb::Identify,
             other => panic!("no verb {other}"),
         }
     }

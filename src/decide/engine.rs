@@ -41,6 +41,8 @@ pub enum Verb {
     Renew,
     /// A secret.
     Read,
+    /// An SVID.
+    Identify,
 }
 
 /// What it is asked for; the invariants have already found it within the grant.
@@ -54,6 +56,10 @@ pub enum Target<'a> {
     Secret {
         grant: &'a GrantName,
         path: &'a SecretPath,
+    },
+    JwtSvid {
+        grant: &'a GrantName,
+        audience: &'a Audience,
     },
 }
 

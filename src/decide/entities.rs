@@ -26,6 +26,7 @@ pub(super) struct Vocabulary {
     issue: EntityUid,
     renew: EntityUid,
     read: EntityUid,
+    identify: EntityUid,
     sources: Named,
     profiles: Named,
     selectors: Named,
@@ -66,6 +67,7 @@ impl Vocabulary {
             issue: named(&action, "issue"),
             renew: named(&action, "renew"),
             read: named(&action, "read"),
+            identify: named(&action, "identify"),
             sources: mentions.take(&kind("Source")?),
             profiles: mentions.take(&kind("Profile")?),
             selectors: mentions.take(&kind("Selector")?),
@@ -75,11 +77,12 @@ impl Vocabulary {
     }
 
     /// Every action with the type of resource that it is about.
-    pub(super) fn classes(&self) -> [Class; 3] {
+    pub(super) fn classes(&self) -> [Class; 4] {
         [
             self.class(Verb::Issue, &self.service),
             self.class(Verb::Renew, &self.service),
             self.class(Verb::Read, &self.secret),
+            self.class(Verb::Identify, &self.service),
         ]
     }
 
@@ -93,6 +96,7 @@ impl Vocabulary {
                 .map(|audience| self.service(audience))
                 .collect::<Result<Vec<_>, _>>()?,
             Target::Secret { path, .. } => vec![self.secret(path)?],
+            Target::JwtSvid { audience, .. } => vec![self.service(audience)?],
         };
         let mut asks = Vec::with_capacity(resources.len());
         let mut entities = Vec::with_capacity(resources.len() + 1);
@@ -122,6 +126,7 @@ impl Vocabulary {
             Verb::Issue => &self.issue,
             Verb::Renew => &self.renew,
             Verb::Read => &self.read,
+            Verb::Identify => &self.identify,
         };
         Class {
             principal: self.workload.clone(),
@@ -176,7 +181,7 @@ impl Vocabulary {
     fn circumstances(&self, question: &Question<'_>) -> Result<Context, Unaskable> {
         let (grant, scopes) = match question.target {
             Target::Token { grant, scopes, .. } => (grant, Some(scopes)),
-            Target::Secret { grant, .. } => (grant, None),
+            Target::Secret { grant, .. } | Target::JwtSvid { grant, .. } => (grant, None),
         };
         let profile = question.profile;
         let allow = profile.allow.iter().map(|risk| match risk {
@@ -368,6 +373,7 @@ mod tests {
                    "key_bound": true, "now": "1969-12-31T23:59:59.123456Z"}),
             json!({"verb": "read", "secret": "a"}),
             json!({"verb": "read", "secret": "a/b/c"}),
+            json!({"verb": "identify", "audiences": ["a"]}),
         ];
         for request in requests {
             for records in [json!([]), bare.clone(), full.clone()] {

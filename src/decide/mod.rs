@@ -126,6 +126,13 @@ fn plan(case: &Case<'_>, grants: &Grants) -> Result<Planned, Refusal> {
                 path: path.clone(),
             })
         }
+        Ask::JwtSvid { audience } => {
+            let grant = grants.jwt_svid(audience).map_err(refuse)?.clone();
+            Ok(Planned::JwtSvid {
+                grant,
+                audience: audience.clone(),
+            })
+        }
     }
 }
 
@@ -147,6 +154,7 @@ fn judge(
             scopes: &token.scopes,
         },
         Planned::Secret { grant, path } => Target::Secret { grant, path },
+        Planned::JwtSvid { grant, audience } => Target::JwtSvid { grant, audience },
     };
     let question = Question {
         verb: case.verb,
@@ -185,7 +193,7 @@ fn judge(
 fn spends(case: &Case<'_>, planned: &Planned) -> bool {
     match planned {
         Planned::Token(_) => case.standing.session.is_none(),
-        Planned::Secret { .. } => true,
+        Planned::Secret { .. } | Planned::JwtSvid { .. } => true,
     }
 }
 
@@ -197,7 +205,7 @@ fn validity(
 ) -> Result<Validity, Refusal> {
     let lifetimes = case.profile.lifetimes;
     let ttl = match planned {
-        Planned::Token(_) => lifetimes.token,
+        Planned::Token(_) | Planned::JwtSvid { .. } => lifetimes.token,
         Planned::Secret { .. } => lifetimes.lease,
     };
     let mut ends = vec![deadline];

@@ -4,7 +4,7 @@
 use crate::attest::EvidenceRef;
 use crate::decide::engine::Verb;
 use crate::domain::credential::CredentialRecord;
-use crate::domain::grant::{Grants, SecretPath, TokenGrant};
+use crate::domain::grant::{Audience, Grants, SecretPath, TokenGrant};
 use crate::domain::identity::Identity;
 use crate::domain::key::{Digest, Thumbprint};
 use crate::domain::lineage::Binding;
@@ -53,7 +53,14 @@ pub struct PermitParts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Planned {
     Token(TokenGrant),
-    Secret { grant: GrantName, path: SecretPath },
+    Secret {
+        grant: GrantName,
+        path: SecretPath,
+    },
+    JwtSvid {
+        grant: GrantName,
+        audience: Audience,
+    },
 }
 
 impl Permit {
@@ -65,7 +72,7 @@ impl Permit {
     pub const fn secret(&self) -> Option<&SecretPath> {
         match &self.0.planned {
             Planned::Secret { path, .. } => Some(path),
-            Planned::Token(_) => None,
+            Planned::Token(_) | Planned::JwtSvid { .. } => None,
         }
     }
 

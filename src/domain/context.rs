@@ -50,6 +50,10 @@ pub enum RunStatus {
     Queued,
     Waiting,
     InProgress,
+    /// Nothing of it goes on by itself, and yet it may be started again: a GitLab pipeline, of which
+    /// any job can be retried. What stood on it ends; a job that is started later stands by itself.
+    Stopped,
+    /// Over for good.
     Completed,
 }
 
@@ -115,6 +119,7 @@ impl RunStatus {
             Self::Queued => "queued",
             Self::Waiting => "waiting",
             Self::InProgress => "in_progress",
+            Self::Stopped => "stopped",
             Self::Completed => "completed",
         }
     }
@@ -167,10 +172,22 @@ impl Record {
 
     /// Whether the record can never come back to life: a completed run or job.
     pub const fn is_terminal(&self) -> bool {
+        matches!(self.run_status(), Some(RunStatus::Completed))
+    }
+
+    /// Whether what stands on the record has to end: it is terminal, or stopped.
+    pub const fn is_over(&self) -> bool {
+        matches!(
+            self.run_status(),
+            Some(RunStatus::Stopped | RunStatus::Completed)
+        )
+    }
+
+    const fn run_status(&self) -> Option<RunStatus> {
         match self {
-            Self::Pipeline(run) => matches!(run.status, RunStatus::Completed),
-            Self::Job(job) => matches!(job.status, RunStatus::Completed),
-            Self::Environment(_) => false,
+            Self::Pipeline(run) => Some(run.status),
+            Self::Job(job) => Some(job.status),
+            Self::Environment(_) => None,
         }
     }
 }
@@ -217,7 +234,9 @@ mod tests {
         };
         assert!(job(RunStatus::Completed).is_terminal());
         for alive in [RunStatus::Queued, RunStatus::Waiting, RunStatus::InProgress] {
-            assert!(!job(alive).is_terminal());
+            assert!(!job(alive).is_terminal() && !job(alive).is_over());
         }
+        let stopped = job(RunStatus::Stopped);
+        assert!(stopped.is_over() && !stopped.is_terminal());
     }
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::grant::{SecretPath, TokenGrant};
+use crate::domain::grant::{Audience, SecretPath, TokenGrant};
 use crate::domain::ids::{CredentialId, LineageId, SessionId};
 use crate::domain::name::GrantName;
 use crate::domain::time::Timestamp;
@@ -28,6 +28,7 @@ pub struct CredentialRecord {
 pub enum CredentialKind {
     AccessToken(TokenGrant),
     SecretLease(SecretLease),
+    JwtSvid(JwtSvid),
 }
 
 /// Which version of which secret was read, under which grant.
@@ -36,6 +37,13 @@ pub struct SecretLease {
     pub grant: GrantName,
     pub path: SecretPath,
     pub version: u32,
+}
+
+/// Whom a JWT-SVID was made for, under which grant. Its subject is the lineage's identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JwtSvid {
+    pub grant: GrantName,
+    pub audience: Audience,
 }
 
 /// How soon a revocation is true where the credential is used.
@@ -55,6 +63,7 @@ impl CredentialKind {
         match self {
             Self::AccessToken(_) => "access_token",
             Self::SecretLease(_) => "secret_lease",
+            Self::JwtSvid(_) => "jwt_svid",
         }
     }
 
@@ -62,6 +71,7 @@ impl CredentialKind {
         match self {
             Self::AccessToken(token) => &token.name,
             Self::SecretLease(lease) => &lease.grant,
+            Self::JwtSvid(svid) => &svid.grant,
         }
     }
 }

@@ -4,26 +4,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::domain::name::GrantName;
 
 /// One scope token of RFC 6749 §3.3.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Scope(Box<str>);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Scope(Arc<str>);
 
 /// A service that a token is meant for: an absolute URI without fragment (RFC 8707 §2), or a plain
 /// name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Audience(Box<str>);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Audience(Arc<str>);
 
 /// Where a secret is kept: segments of `A-Z a-z 0-9 . _ -`, at most 16.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SecretPath(Box<str>);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct SecretPath(Arc<str>);
 
 /// Which secrets a grant covers: one path, or with a final `/*` everything below it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -50,6 +51,9 @@ pub struct Grant {
     pub audiences: BTreeSet<Audience>,
     pub scopes: BTreeSet<Scope>,
     pub secrets: BTreeSet<SecretPattern>,
+    /// Whom the workload may prove its identity to with a JWT-SVID.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    pub jwt_svids: BTreeSet<Audience>,
     /// How many credentials the task may ever be given under this grant; renewals do not count.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub uses: Option<u32>,
@@ -58,7 +62,7 @@ pub struct Grant {
 /// All grants of a task or lineage.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Grants(BTreeMap<GrantName, Grant>);
+pub struct Grants(Arc<BTreeMap<GrantName, Grant>>);
 
 /// A token's share of one grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +94,9 @@ impl Grant {
         if !self.scopes.is_subset(&outer.scopes) {
             return Err(Wider::Scope);
         }
+        if !self.jwt_svids.is_subset(&outer.jwt_svids) {
+            return Err(Wider::Audience);
+        }
         let covered = |inner: &SecretPattern| outer.secrets.iter().any(|o| o.covers(inner));
         if !self.secrets.iter().all(covered) {
             return Err(Wider::Secret);
@@ -103,8 +110,8 @@ impl Grant {
 }
 
 impl Grants {
-    pub const fn new(grants: BTreeMap<GrantName, Grant>) -> Self {
-        Self(grants)
+    pub fn new(grants: BTreeMap<GrantName, Grant>) -> Self {
+        Self(Arc::new(grants))
     }
 
     pub fn named(&self, name: &GrantName) -> Option<&Grant> {
@@ -117,7 +124,7 @@ impl Grants {
 
     /// Whether each grant here is within the grant of the same name in `outer`.
     pub fn within(&self, outer: &Self) -> Result<(), Wider> {
-        for (name, grant) in &self.0 {
+        for (name, grant) in self.0.iter() {
             grant.within(outer.0.get(name).ok_or(Wider::Audience)?)?;
         }
         Ok(())
@@ -132,7 +139,7 @@ impl Grants {
         scopes: &BTreeSet<Scope>,
     ) -> Result<TokenGrant, Wider> {
         let mut refusal = Wider::Audience;
-        for (name, grant) in &self.0 {
+        for (name, grant) in self.0.iter() {
             if audiences.is_empty() || !audiences.is_subset(&grant.audiences) {
                 continue;
             }
@@ -151,6 +158,15 @@ impl Grants {
             refusal = Wider::Scope;
         }
         Err(refusal)
+    }
+
+    /// The grant of a JWT-SVID for this audience.
+    pub fn jwt_svid(&self, audience: &Audience) -> Result<&GrantName, Wider> {
+        self.0
+            .iter()
+            .find(|(_, grant)| grant.jwt_svids.contains(audience))
+            .map(|(name, _)| name)
+            .ok_or(Wider::Audience)
     }
 
     /// The grant that covers a secret.
@@ -313,9 +329,9 @@ impl TryFrom<String> for SecretPattern {
 
 macro_rules! text_of {
     ($name:ident) => {
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.0.into()
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 
@@ -357,6 +373,7 @@ mod tests {
             audiences: set(&["https://api", "https://other"]),
             scopes: set(&["read", "write"]),
             secrets: set(&["ci/prod/*"]),
+            jwt_svids: set(&["https://db"]),
             uses: None,
         };
         let publish = Grant {
@@ -434,12 +451,14 @@ mod tests {
             pick(&["https://a", "https://b", "c"]),
             pick(&["x", "y", "z"]),
             pick(&["p/*", "p/q", "p/q/*", "r"]),
+            pick(&["https://a", "d"]),
             proptest::option::of(0..4_u32),
         )
-            .prop_map(|(a, s, p, uses)| Grant {
+            .prop_map(|(a, s, p, j, uses)| Grant {
                 audiences: set(&a),
                 scopes: set(&s),
                 secrets: set(&p),
+                jwt_svids: set(&j),
                 uses,
             })
     }

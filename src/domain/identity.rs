@@ -4,18 +4,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A SPIFFE trust domain (SPIFFE-ID §2.1): lower-case letters, digits, dots, dashes, underscores.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TrustDomain(Box<str>);
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct TrustDomain(Arc<str>);
 
 /// A SPIFFE ID (SPIFFE-ID §2): at most 2048 bytes, no empty, `.` or `..` segment, nothing encoded.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SpiffeId(Box<str>);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct SpiffeId(Arc<str>);
 
 /// The text is not a trust domain or SPIFFE ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +31,7 @@ pub enum BadIdentity {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     id: SpiffeId,
-    fixed: BTreeMap<String, String>,
+    fixed: Arc<BTreeMap<String, String>>,
 }
 
 /// A property that attestation proved, as `source:name:value`.
@@ -40,7 +41,8 @@ pub struct Selector(String);
 
 impl Identity {
     /// `fixed` holds the claims that identify; an absent claim is absent from the map too.
-    pub const fn new(id: SpiffeId, fixed: BTreeMap<String, String>) -> Self {
+    pub fn new(id: SpiffeId, fixed: BTreeMap<String, String>) -> Self {
+        let fixed = Arc::new(fixed);
         Self { id, fixed }
     }
 
@@ -48,7 +50,7 @@ impl Identity {
         &self.id
     }
 
-    pub const fn fixed(&self) -> &BTreeMap<String, String> {
+    pub fn fixed(&self) -> &BTreeMap<String, String> {
         &self.fixed
     }
 
@@ -149,9 +151,9 @@ impl FromStr for SpiffeId {
 
 macro_rules! text_of {
     ($name:ident) => {
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.0.into()
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 

@@ -77,6 +77,7 @@ pub struct GrantRule {
     pub audiences: BTreeSet<Audience>,
     pub scopes: BTreeSet<Scope>,
     pub secrets: Vec<Template>,
+    pub jwt_svids: BTreeSet<Audience>,
     pub uses: Option<u32>,
 }
 
@@ -153,6 +154,7 @@ impl TaskProfile {
                 audiences: rule.audiences.clone(),
                 scopes: rule.scopes.clone(),
                 secrets,
+                jwt_svids: rule.jwt_svids.clone(),
                 uses: rule.uses,
             };
             grants.insert(name.clone(), grant);

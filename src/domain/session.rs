@@ -1,5 +1,7 @@
 //! A session: one key, or none, at work in a lineage. Two steps of one job are two sessions.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::grant::TokenGrant;
@@ -50,6 +52,12 @@ impl Session {
         matches!(self.state, SessionState::Live)
     }
 
+    /// Whether a renewal until then moves the session's end at all. Renewals of one session that come
+    /// together share its row: one in a second writes it, so that they do not wait for one another.
+    pub fn is_moved_by(&self, until: Timestamp) -> bool {
+        until.since(self.expires_at) > GRAIN || self.expires_at.since(until) > GRAIN
+    }
+
     /// The session after a renewal: the same key and lineage, a later end, newer evidence.
     #[must_use]
     pub fn renewed(self, expires_at: Timestamp, evidence: EvidenceMark) -> Self {
@@ -73,3 +81,6 @@ impl Session {
         }
     }
 }
+
+/// How near to its end a session is left where it is.
+const GRAIN: Duration = Duration::from_secs(1);

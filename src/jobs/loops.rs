@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
-use crate::broker::observe::Rereads;
+use crate::broker::observe::{Rereads, Stale};
+use crate::jobs::patrol::Patrol;
+use crate::jobs::rotation::Rotation;
 use crate::jobs::sequencer::Sequencer;
 use crate::seams::Clock;
 use crate::store::Store;
@@ -63,7 +65,7 @@ async fn reader(broker: &Broker, rereads: &Rereads, stop: &CancellationToken) {
             record = rereads.next() => record,
             () = stop.cancelled() => return,
         };
-        if let Err(why) = broker.reread(&record).await {
+        if let Err(why) = broker.reread(&record, Stale::Hinted).await {
             tracing::warn!(%record, code = %why.code(), internal = why.internal(), "a hinted record cannot be read yet");
             rereads.later(record);
         }
@@ -74,6 +76,25 @@ async fn reader(broker: &Broker, rereads: &Rereads, stop: &CancellationToken) {
 pub async fn retry(broker: Arc<Broker>, rereads: Arc<Rereads>, stop: CancellationToken) {
     while tick(broker.clock.as_ref(), RETRY_EVERY, &stop).await {
         rereads.ask_again();
+    }
+}
+
+/// Replaces keys that have grown old.
+pub async fn rotate(rotation: Rotation, clock: Arc<dyn Clock>, stop: CancellationToken) {
+    while tick(clock.as_ref(), ROTATE_EVERY, &stop).await {
+        if let Err(why) = rotation.run(clock.now()).await {
+            tracing::error!(code = %why.code(), internal = why.internal(), "a key could not be rotated");
+        }
+    }
+}
+
+/// Looks after what no webhook spoke of.
+pub async fn patrol(broker: Arc<Broker>, stop: CancellationToken) {
+    let mut patrol = Patrol::new(Arc::clone(&broker));
+    while tick(broker.clock.as_ref(), PATROL_EVERY, &stop).await {
+        if let Err(why) = patrol.run().await {
+            tracing::error!(%why, "the records of the living could not be listed");
+        }
     }
 }
 
@@ -98,6 +119,8 @@ const fn precise(count: u64) -> f64 {
 const SEQUENCE_EVERY: Duration = Duration::from_secs(1);
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
+const ROTATE_EVERY: Duration = Duration::from_mins(1);
+const PATROL_EVERY: Duration = Duration::from_secs(10);
 const RETRY_EVERY: Duration = Duration::from_secs(3);
 
 /// How many rows one sweep deletes at most: a few milliseconds of writing.

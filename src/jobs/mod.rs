@@ -4,4 +4,6 @@
 
 pub mod follower;
 pub mod loops;
+pub mod patrol;
+pub mod rotation;
 pub mod sequencer;

@@ -310,6 +310,9 @@ fn same_epoch(stands: Epoch, expected: Epoch) -> Result<(), Refusal> {
 fn covers(grants: &Grants, kind: &CredentialKind) -> bool {
     match kind {
         CredentialKind::AccessToken(token) => token.within(grants).is_ok(),
+        CredentialKind::JwtSvid(svid) => grants
+            .named(&svid.grant)
+            .is_some_and(|grant| grant.jwt_svids.contains(&svid.audience)),
         CredentialKind::SecretLease(lease) => grants.named(&lease.grant).is_some_and(|grant| {
             grant
                 .secrets
@@ -319,8 +322,8 @@ fn covers(grants: &Grants, kind: &CredentialKind) -> bool {
     }
 }
 
-/// Neither longer nor wider than its parent: another audience, never another scope. A lease has no
-/// scopes, and is nobody's parent.
+/// Neither longer nor wider than its parent: another audience, never another scope. A lease and an SVID
+/// have no scopes, and are nobody's parents.
 fn within_parent(new: &CredentialRecord, parent: &CredentialRecord) -> Result<(), Refusal> {
     live(
         new.expires_at <= parent.expires_at,
@@ -330,8 +333,11 @@ fn within_parent(new: &CredentialRecord, parent: &CredentialRecord) -> Result<()
         (CredentialKind::AccessToken(new), CredentialKind::AccessToken(parent)) => {
             new.scopes.is_subset(&parent.scopes)
         }
-        (CredentialKind::SecretLease(_), CredentialKind::AccessToken(_)) => true,
-        (_, CredentialKind::SecretLease(_)) => false,
+        (
+            CredentialKind::SecretLease(_) | CredentialKind::JwtSvid(_),
+            CredentialKind::AccessToken(_),
+        ) => true,
+        (_, CredentialKind::SecretLease(_) | CredentialKind::JwtSvid(_)) => false,
     };
     live(
         narrower,

@@ -53,6 +53,7 @@ pub enum Event {
     Issued(Justification),
     Renewed(Justification),
     SecretRead(Justification),
+    SvidIssued(Justification),
     Denied(Refused),
     /// Nothing was known to be false, and nothing was issued.
     Undetermined(Refused),
@@ -227,6 +228,7 @@ impl Event {
             Self::Issued(_) => "issued",
             Self::Renewed(_) => "renewed",
             Self::SecretRead(_) => "secret_read",
+            Self::SvidIssued(_) => "svid_issued",
             Self::Denied(_) => "denied",
             Self::Undetermined(_) => "undetermined",
             Self::TaskClosed { .. } => "task_closed",

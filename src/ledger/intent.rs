@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 
 use crate::decide::engine::Verb;
 use crate::decide::permit::{Permit, PermitParts, Planned};
-use crate::domain::credential::{CredentialKind, CredentialRecord, RecallClass, SecretLease};
-use crate::domain::grant::Audience;
+use crate::domain::credential::{
+    CredentialKind, CredentialRecord, JwtSvid, RecallClass, SecretLease,
+};
+use crate::domain::grant::{Audience, TokenGrant};
 use crate::domain::ids::{ChangeId, CredentialId, LineageId, Realm, SessionId, TaskId};
 use crate::domain::lineage::{Lineage, LineageState};
 use crate::domain::session::{EvidenceMark, Session, SessionState};
@@ -157,8 +159,8 @@ impl Draft {
         lineage
     }
 
-    /// The session, opened or extended. Reading a secret extends nothing, and neither does evidence
-    /// that was shown before.
+    /// The session, opened or extended. What is taken with a token extends nothing, and neither does
+    /// evidence that was shown before.
     fn session(&mut self, parts: &PermitParts, lineage: &Lineage, scene: Scene<'_>) -> Session {
         let fresh = parts.evidence.filter(|_| !parts.seen_before);
         let mark = |digest, issued_at| EvidenceMark {
@@ -170,7 +172,9 @@ impl Draft {
             self.expects.push(Expectation::SessionLive {
                 session: session.id,
             });
-            if parts.verb == Verb::Read || (parts.seen_before && parts.evidence.is_some()) {
+            let shown_again = parts.seen_before && parts.evidence.is_some();
+            let moves = fresh.is_some() || session.is_moved_by(parts.session_until);
+            if takes_by_token(parts.verb) || shown_again || !moves {
                 return session.clone();
             }
             let mark =
@@ -185,7 +189,7 @@ impl Draft {
         );
         let granted = match &parts.planned {
             Planned::Token(token) => token.clone(),
-            Planned::Secret { grant, .. } => crate::domain::grant::TokenGrant {
+            Planned::Secret { grant, .. } | Planned::JwtSvid { grant, .. } => TokenGrant {
                 name: grant.clone(),
                 audiences: BTreeSet::new(),
                 scopes: BTreeSet::new(),
@@ -232,6 +236,13 @@ impl Draft {
                     version,
                 };
                 (CredentialKind::SecretLease(lease), RecallClass::None)
+            }
+            Planned::JwtSvid { grant, audience } => {
+                let svid = JwtSvid {
+                    grant: grant.clone(),
+                    audience: audience.clone(),
+                };
+                (CredentialKind::JwtSvid(svid), RecallClass::Expiry)
             }
         };
         let credential = CredentialRecord {
@@ -291,7 +302,7 @@ impl Draft {
         }
         let grant = match &parts.planned {
             Planned::Token(token) => &token.name,
-            Planned::Secret { grant, .. } => grant,
+            Planned::Secret { grant, .. } | Planned::JwtSvid { grant, .. } => grant,
         };
         let limited = parts
             .grants
@@ -304,6 +315,14 @@ impl Draft {
                 uses: 1,
             });
         }
+    }
+}
+
+/// What is taken with a token extends no session.
+const fn takes_by_token(verb: Verb) -> bool {
+    match verb {
+        Verb::Read | Verb::Identify => true,
+        Verb::Issue | Verb::Renew => false,
     }
 }
 
@@ -325,6 +344,7 @@ fn entry(parts: PermitParts, task: &Task, session: &Session, now: Timestamp) -> 
     let opens = parts.standing.session.is_none();
     let event = match (parts.verb, opens) {
         (Verb::Read, _) => Event::SecretRead(justification),
+        (Verb::Identify, _) => Event::SvidIssued(justification),
         (Verb::Issue, true) => Event::Issued(justification),
         (Verb::Issue, false) | (Verb::Renew, _) => Event::Renewed(justification),
     };

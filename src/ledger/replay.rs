@@ -216,7 +216,7 @@ const fn is_credential(write: &Write) -> bool {
 /// Whether an entry that says this may hand something out.
 const fn gives(event: &Event) -> bool {
     match event {
-        Event::Issued(_) | Event::Renewed(_) | Event::SecretRead(_) => true,
+        Event::Issued(_) | Event::Renewed(_) | Event::SecretRead(_) | Event::SvidIssued(_) => true,
         Event::Denied(_)
         | Event::Undetermined(_)
         | Event::TaskClosed { .. }
@@ -290,6 +290,7 @@ mod tests {
             audiences: set(&["https://api"]),
             scopes: set(scopes),
             secrets: set(&["ci/*"]),
+            jwt_svids: BTreeSet::new(),
             uses: Some(3),
         };
         Grants::new([("deploy".parse().unwrap(), grant)].into())

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::credential::{CredentialKind, RecallClass, SecretLease};
+use crate::domain::credential::{CredentialKind, JwtSvid, RecallClass, SecretLease};
 use crate::domain::grant::{Grant, Grants, TokenGrant};
 use crate::domain::identity::{Identity, TrustDomain};
 use crate::domain::ids::{ChangeId, Realm};
@@ -26,6 +26,7 @@ enum Ask {
     Session { lineage: u8, session: u8 },
     Token(Token),
     Lease { lineage: u8, session: u8, below: u8 },
+    Svid { lineage: u8, session: u8, whom: u8 },
     Move(Move),
     Beside(Beside),
 }
@@ -81,6 +82,8 @@ fn ask() -> impl Strategy<Value = Ask> {
         12 => token().prop_map(Ask::Token),
         3 => (place(), 0..2_u8)
             .prop_map(|((lineage, session), below)| Ask::Lease { lineage, session, below }),
+        3 => (place(), 0..2_u8)
+            .prop_map(|((lineage, session), whom)| Ask::Svid { lineage, session, whom }),
         6 => moved().prop_map(Ask::Move),
         5 => beside().prop_map(Ask::Beside),
     ]
@@ -225,6 +228,18 @@ impl World {
                         .parse()
                         .unwrap(),
                     version: 1,
+                });
+                Write::Credential(new)
+            }
+            Ask::Svid {
+                lineage,
+                session,
+                whom,
+            } => {
+                let mut new = self.credential(*lineage, *session, None);
+                new.kind = CredentialKind::JwtSvid(JwtSvid {
+                    grant: grant_name(),
+                    audience: if *whom == 0 { "db" } else { "other" }.parse().unwrap(),
                 });
                 Write::Credential(new)
             }
@@ -465,6 +480,9 @@ impl World {
                 CredentialKind::SecretLease(lease) => {
                     lease.path.as_str().starts_with("prod/") && !grant.secrets.is_empty()
                 }
+                CredentialKind::JwtSvid(svid) => {
+                    svid.audience.as_str() == "db" && !grant.jwt_svids.is_empty()
+                }
             })
         };
         alive && timely && parent && given(&lineage.grants) && given(&task.grants)
@@ -605,11 +623,11 @@ fn scopes(mask: u8) -> BTreeSet<crate::domain::grant::Scope> {
 fn scopes_of(credential: &CredentialRecord) -> BTreeSet<crate::domain::grant::Scope> {
     match &credential.kind {
         CredentialKind::AccessToken(token) => token.scopes.clone(),
-        CredentialKind::SecretLease(_) => BTreeSet::new(),
+        CredentialKind::SecretLease(_) | CredentialKind::JwtSvid(_) => BTreeSet::new(),
     }
 }
 
-/// Grants by a mask: three scopes, the secrets, and the limit of uses.
+/// Grants by a mask: three scopes, the secrets, the SVIDs, and the limit of uses.
 fn grants(mask: u8) -> Grants {
     let secrets = if mask & 8 == 0 {
         vec![]
@@ -620,6 +638,11 @@ fn grants(mask: u8) -> Grants {
         audiences: BTreeSet::from(["api".parse().unwrap()]),
         scopes: scopes(mask),
         secrets: secrets.iter().map(|text| text.parse().unwrap()).collect(),
+        jwt_svids: if mask & 16 == 0 {
+            BTreeSet::new()
+        } else {
+            BTreeSet::from(["db".parse().unwrap()])
+        },
         uses: Some(u32::from(mask >> 6) + 1),
     };
     Grants::new(BTreeMap::from([(grant_name(), grant)]))

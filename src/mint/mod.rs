@@ -3,6 +3,7 @@
 //! process was never issued.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use writ_keys::Keyring;
@@ -19,8 +20,13 @@ use crate::ledger::intent::{Intent, IntentParts};
 
 pub mod access_token;
 pub mod handle;
+pub mod jwt_svid;
 pub mod rings;
 pub mod sealed;
+
+/// How long a copy of the published key set may be kept. A key is published for longer than that
+/// before it signs.
+pub const KEY_SET_MAX_AGE: Duration = Duration::from_mins(1);
 
 /// Makes credentials by the keys in force.
 pub struct Minter {
@@ -55,6 +61,7 @@ pub enum Product {
         handle: Option<Secret>,
     },
     Secret(Secret),
+    JwtSvid(Secret),
 }
 
 /// A credential that was released, with what it belongs to.
@@ -99,6 +106,12 @@ impl Minter {
                     token: token.into(),
                     handle,
                 }
+            }
+            CredentialKind::JwtSvid(svid) => {
+                let claims =
+                    jwt_svid::Claims::new(&self.issuer, svid, &credential, &task, &lineage);
+                let svid = keys.sign_jwt_svid(&claims).map_err(|e| failed(&e))?;
+                Product::JwtSvid(svid.into())
             }
             CredentialKind::SecretLease(_) => {
                 let sealed = secret.ok_or_else(|| failed(&"no secret was given to read"))?;

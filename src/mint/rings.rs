@@ -38,15 +38,17 @@ impl CheckpointSigner for SharedRing {
     }
 }
 
-/// The first keys of a new database: one of each purpose, active at once, because nobody can have
-/// cached an older set.
-pub fn fresh_keys(
+/// The first keys of each purpose that has none among `known`: all of them in a new database. Active at
+/// once, because nobody can have cached an older set.
+pub fn first_keys(
+    known: &[KeyRow],
     kek: &KeyEncryptionKey,
     now: Timestamp,
     entropy: &dyn Entropy,
 ) -> Result<Vec<KeyRow>, CustodyError> {
     Purpose::ALL
         .iter()
+        .filter(|purpose| known.iter().all(|row| row.purpose != **purpose))
         .map(|purpose| generate(kek, *purpose, KeyState::Active, now.micros(), entropy))
         .collect()
 }

@@ -34,7 +34,7 @@ pub use error::{OutboundError, Rule, SetupError};
 pub use origin::{Origin, OriginError};
 pub use peer::{Peer, Response};
 pub use resolve::{Lookup, SystemLookup};
-pub use rules::{Bearer, BearerError, Content, Rules, Trust};
+pub use rules::{Content, Credential, CredentialError, Rules, Trust};
 
 /// What holds for every peer.
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ impl Default for OutboundSettings {
     fn default() -> Self {
         Self {
             plain_http_on_loopback: false,
-            platform_roots: PathBuf::from("/etc/ssl/certs/ca-certificates.crt"),
+            platform_roots: tls::system_roots(),
             connect: Duration::from_secs(2),
             total: Duration::from_secs(10),
             in_flight: 32,

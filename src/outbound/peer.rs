@@ -67,6 +67,8 @@ struct Call {
     path: String,
     headers: HeaderMap,
     body: Bytes,
+    /// Whether an answer that refuses is an answer too.
+    refusals: bool,
 }
 
 impl Peer {
@@ -105,6 +107,7 @@ impl Peer {
             path: path.to_owned(),
             headers,
             body: Bytes::new(),
+            refusals: false,
         };
         self.0.within(deadline, self.0.send(call)).await
     }
@@ -122,6 +125,27 @@ impl Peer {
             path: path.to_owned(),
             headers,
             body,
+            refusals: false,
+        };
+        self.0.within(deadline, self.0.send(call)).await
+    }
+
+    /// As [`Peer::get`] and [`Peer::post`], for a caller who reads refusals: every answer is handed on with
+    /// its body, whatever its status, except a redirect.
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+        deadline: Timestamp,
+    ) -> Result<Response, OutboundError> {
+        let call = Call {
+            method,
+            path: path.to_owned(),
+            headers,
+            body,
+            refusals: true,
         };
         self.0.within(deadline, self.0.send(call)).await
     }
@@ -143,6 +167,7 @@ impl Peer {
                 path,
                 headers,
                 body: Bytes::new(),
+                refusals: false,
             };
             async move { peer.within(latest, peer.send(call)).await }.boxed()
         });
@@ -165,6 +190,7 @@ impl Inner {
     }
 
     async fn send(&self, call: Call) -> Result<Response, OutboundError> {
+        let refusals = call.refusals;
         let request = self.request(call)?;
         let conditional = request.headers().contains_key(header::IF_NONE_MATCH);
         // The semaphore is never closed, so that an error here cannot mean anything but "no".
@@ -174,8 +200,12 @@ impl Inner {
             .await
             .map_err(|_| OutboundError::Unreachable)?;
         let pass = self.breaker.admit().map_err(OutboundError::Open)?;
-        let outcome = self.exchange(request, conditional).await;
-        judge(pass, outcome.as_ref().err());
+        let outcome = self.exchange(request, conditional, refusals).await;
+        let refused = outcome.as_ref().ok().filter(|answer| {
+            !answer.status.is_success() && answer.status != StatusCode::NOT_MODIFIED
+        });
+        let refused = refused.map(|answer| OutboundError::Status(answer.status.as_u16()));
+        judge(pass, refused.as_ref().or(outcome.as_ref().err()));
         outcome
     }
 
@@ -186,8 +216,8 @@ impl Inner {
         let mut request = reqwest::Request::new(call.method, self.origin.url(&call.path)?);
         let headers = request.headers_mut();
         *headers = call.headers;
-        if let Some(bearer) = &self.rules.bearer {
-            headers.insert(header::AUTHORIZATION, bearer.header().clone());
+        if let Some(credential) = &self.rules.credential {
+            credential.put(headers);
         }
         if self.rules.content == Content::Json {
             let json = HeaderValue::from_static("application/json");
@@ -203,6 +233,7 @@ impl Inner {
         &self,
         request: reqwest::Request,
         conditional: bool,
+        refusals: bool,
     ) -> Result<Response, OutboundError> {
         let asked = self.clock.now();
         let mut answer = self
@@ -223,7 +254,7 @@ impl Inner {
         if REDIRECTS.contains(&status) {
             return Err(OutboundError::Redirect);
         }
-        if !status.is_success() {
+        if !status.is_success() && !refusals {
             return Err(OutboundError::Status(status.as_u16()));
         }
         let body = body::read(answer, &headers, &self.rules).await?;
@@ -288,7 +319,7 @@ mod tests {
 
     use super::*;
     use crate::outbound::{
-        Bearer, Lookup, OutboundSettings, SetupError, Trust,
+        Credential, Lookup, OutboundSettings, SetupError, Trust,
         address::AddressKind,
         trap::{Trap, answer},
     };
@@ -421,6 +452,27 @@ mod tests {
             assert_eq!(trap.connections(), 1);
         }
         assert_eq!(target.connections(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_read_by_whoever_asked_for_refusals_and_still_counts_as_one() {
+        let fixture = Fixture::new();
+        let busy = answer("503 Busy", "application/json", "{\"code\":\"overloaded\"}");
+        let trap = Trap::answering(busy).await;
+        let peer = fixture.peer(&trap);
+        let ask = || {
+            let (headers, body) = (HeaderMap::new(), Bytes::new());
+            peer.ask(Method::POST, "/x", headers, body, fixture.soon())
+        };
+        for _ in 0..5 {
+            let refused = ask().await.unwrap();
+            assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(
+                refused.json::<serde_json::Value>().unwrap()["code"],
+                "overloaded"
+            );
+        }
+        assert_eq!(ask().await, Err(OutboundError::Open(10 * SECOND)));
     }
 
     #[tokio::test]
@@ -646,7 +698,7 @@ mod tests {
         let trap = Trap::answering(answer("401 Unauthorized", "text/html", "")).await;
         let token = Secret::from("hunter2".to_owned());
         let rules = Rules {
-            bearer: Some(Bearer::new(&token).unwrap()),
+            credential: Some(Credential::bearer(&token).unwrap()),
             ..rules()
         };
         let peer = fixture.peer_with(&trap, rules);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
@@ -15,7 +15,7 @@ pub struct Rules {
     pub networks: Vec<IpNet>,
     pub trust: Trust,
     /// Sent with every request, when present.
-    pub bearer: Option<Bearer>,
+    pub credential: Option<Credential>,
     /// The largest body that is read, in bytes.
     pub max_body: usize,
     pub content: Content,
@@ -27,7 +27,7 @@ impl Rules {
         Self {
             networks: Vec::new(),
             trust: Trust::Platform,
-            bearer: None,
+            credential: None,
             max_body: 256 * 1024,
             content: Content::Json,
         }
@@ -52,36 +52,52 @@ pub enum Content {
     Any,
 }
 
-/// A bearer token for the peer (RFC 6750). Shown nowhere: not in `Debug`, not in an error.
+/// What the peer knows the broker by, in the header that it looks for it in. Shown nowhere: not in
+/// `Debug`, not in an error.
 #[derive(Clone)]
-pub struct Bearer(HeaderValue);
+pub struct Credential {
+    header: HeaderName,
+    value: HeaderValue,
+}
 
 /// The text is not a token: empty, or with characters that no header can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the bearer token is empty or holds characters that cannot be sent")]
-pub struct BearerError;
+#[error("the token is empty or holds characters that cannot be sent")]
+pub struct CredentialError;
 
-impl Bearer {
-    /// Takes the token as it is; a trailing line break from a file must be cut off before.
-    pub fn new(token: &Secret) -> Result<Self, BearerError> {
-        let token = token.expose_str().ok_or(BearerError)?;
-        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(BearerError);
-        }
-        let text = Zeroizing::new(format!("Bearer {token}"));
-        let mut value = HeaderValue::from_str(&text).map_err(|_| BearerError)?;
-        value.set_sensitive(true);
-        Ok(Self(value))
+impl Credential {
+    /// A bearer token (RFC 6750). It is taken as it is; a trailing line break from a file must be cut
+    /// off before.
+    pub fn bearer(token: &Secret) -> Result<Self, CredentialError> {
+        let text = Zeroizing::new(format!("Bearer {}", plain(token)?));
+        Self::of(header::AUTHORIZATION, &text)
     }
 
-    pub(super) fn header(&self) -> &HeaderValue {
-        &self.0
+    /// A token in a header of the vendor's own.
+    pub fn in_header(name: HeaderName, token: &Secret) -> Result<Self, CredentialError> {
+        Self::of(name, plain(token)?)
+    }
+
+    fn of(header: HeaderName, text: &str) -> Result<Self, CredentialError> {
+        let mut value = HeaderValue::from_str(text).map_err(|_| CredentialError)?;
+        value.set_sensitive(true);
+        Ok(Self { header, value })
+    }
+
+    /// Puts it into a request, in place of whatever the caller put there.
+    pub(super) fn put(&self, headers: &mut HeaderMap) {
+        headers.insert(self.header.clone(), self.value.clone());
     }
 }
 
-impl fmt::Debug for Bearer {
+fn plain(token: &Secret) -> Result<&str, CredentialError> {
+    let fit = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+    token.expose_str().filter(fit).ok_or(CredentialError)
+}
+
+impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Bearer(hidden)")
+        write!(f, "Credential({}, hidden)", self.header)
     }
 }
 
@@ -90,20 +106,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bearer_is_never_shown() {
-        let bearer = Bearer::new(&Secret::from("hunter2".to_owned())).unwrap();
+    fn a_credential_is_never_shown() {
+        let credential = Credential::bearer(&Secret::from("hunter2".to_owned())).unwrap();
         let rules = Rules {
-            bearer: Some(bearer),
+            credential: Some(credential),
             ..Rules::json()
         };
         assert!(!format!("{rules:?}").contains("hunter2"));
     }
 
     #[test]
-    fn a_bearer_cannot_smuggle_a_header() {
+    fn a_credential_cannot_smuggle_a_header() {
         for text in ["", "a\r\nx: y", "a b", "a\n"] {
-            let answer = Bearer::new(&Secret::from(text.to_owned())).map(|_| ());
-            assert_eq!(answer, Err(BearerError), "{text:?}");
+            let token = Secret::from(text.to_owned());
+            let own = HeaderName::from_static("private-token");
+            for made in [
+                Credential::bearer(&token),
+                Credential::in_header(own, &token),
+            ] {
+                assert_eq!(made.map(|_| ()), Err(CredentialError), "{text:?}");
+            }
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The client side of TLS: explicit trust, one cryptographic library, no memory between connections.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls::{
     ClientConfig, RootCertStore, client::Resumption, crypto::ring, time_provider::TimeProvider,
@@ -34,6 +37,20 @@ pub(super) fn client_config(
     config.resumption = Resumption::disabled();
     Ok(config)
 }
+
+/// The file that this system keeps its certificate authorities in.
+pub(crate) fn system_roots() -> PathBuf {
+    let found = KNOWN.iter().find(|path| Path::new(path).exists());
+    PathBuf::from(found.unwrap_or(&KNOWN[0]))
+}
+
+/// Debian, Alpine and Arch; Fedora and its kin; `openSUSE`; FreeBSD and Alpine without the package.
+const KNOWN: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 
 /// The time that certificates are judged by.
 pub(crate) struct CertificateTime(pub(crate) Arc<dyn Clock>);

@@ -81,6 +81,15 @@ pub trait Store: Listing + Audit + Upkeep + Send + Sync {
         record: &'a RecordKey,
     ) -> BoxFuture<'a, Result<Vec<Tied>, Down>>;
 
+    /// Records that lineages are bound to, in an order that stays, from above `after`. Some of them
+    /// may be records that nobody stands on any more.
+    fn records<'a>(
+        &'a self,
+        realm: Realm,
+        after: Option<&'a RecordKey>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<RecordKey>, Down>>;
+
     /// What is known in memory of tasks, lineages, sessions and bars.
     fn view(&self) -> &view::View;
 }

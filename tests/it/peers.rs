@@ -12,7 +12,7 @@ use writ_practice::{StartJob, StartRun};
 use crate::support::broker::{BILLING_SECRET, ENVIRONMENT, HOOK_SECRET, REPO, secret_file};
 use crate::support::process::{Ground, within};
 
-const TLS: &str = "certificate = \"tls.pem\"\nkey = \"tls.key\"";
+pub const TLS: &str = "certificate = \"tls.pem\"\nkey = \"tls.key\"";
 
 const SECRET: &str = "what the peers may read";
 
@@ -74,13 +74,14 @@ async fn settings(ground: &Ground) {
         "audience": "https://billing.example",
         "resource_server": { "name": "billing", "secret": BILLING_SECRET },
         "secret": { "path": "ci/prod/peers", "value": SECRET },
+        "svid_audience": "https://db.example",
         "hook": { "url": format!("{}/hooks/github", ground.issuer), "secret": HOOK_SECRET },
     });
     ground.write("settings.json", &settings.to_string());
 }
 
 /// A certificate for the broker's address, by an authority that only the peers are told of.
-fn certify(ground: &Ground) {
+pub fn certify(ground: &Ground) {
     let authority = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

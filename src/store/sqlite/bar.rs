@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::row::{Seal, body, column, down, json, realm};
+use super::bulk::Bulk;
+use super::row::{Seal, body, column, down, realm};
 use crate::domain::ids::Realm;
 use crate::domain::time::Timestamp;
 use crate::ledger::bar::{Bar, BarKey};
@@ -22,12 +23,12 @@ pub(super) async fn load(
     if keys.bars.is_empty() {
         return Ok(());
     }
-    let wanted: Vec<_> = keys
-        .bars
-        .iter()
-        .map(|(realm, key)| (realm.number(), key.kind(), key.value()))
-        .collect();
-    let rows = sqlx::query(LOAD).bind(json(&wanted)?).fetch_all(db).await;
+    let mut wanted = Bulk::default();
+    for (realm, key) in &keys.bars {
+        let row = wanted.row().number(realm.number());
+        row.text(key.kind()).text(&key.value());
+    }
+    let rows = wanted.bind(sqlx::query(LOAD)).fetch_all(db).await;
     for row in &rows.map_err(down)? {
         let (realm, bar) = decode(row, mac)?;
         into.of(realm).put_bar(bar);
@@ -41,20 +42,19 @@ pub(super) async fn write(
     mac: &dyn RowMac,
     bars: &BTreeMap<(Realm, &BarKey), &Bar>,
 ) -> Result<(), Down> {
-    let mut rows = Vec::with_capacity(bars.len());
+    let mut rows = Bulk::default();
     for ((realm, key), bar) in bars {
         let (body, value) = (body(bar)?, key.value());
         let code = seal(*realm, key.kind(), &value, bar.until.micros()).code(mac, &body);
-        rows.push((
-            realm.number(),
-            key.kind(),
-            value,
-            bar.until.micros(),
-            body,
-            code,
-        ));
+        rows.row()
+            .number(realm.number())
+            .text(key.kind())
+            .text(&value)
+            .number(bar.until.micros())
+            .text(&body)
+            .sized(&code);
     }
-    let done = sqlx::query(WRITE).bind(json(&rows)?).execute(db).await;
+    let done = rows.bind(sqlx::query(WRITE)).execute(db).await;
     done.map(drop).map_err(down)
 }
 
@@ -85,13 +85,15 @@ fn seal<'a>(realm: Realm, kind: &str, value: &'a str, until: i64) -> Seal<'a> {
 const LOAD: &str = "
     SELECT b.realm, b.kind, b.value, b.until, b.body, b.mac
     FROM jsonb_each(?1) j
-    CROSS JOIN bar b ON b.realm = j.value ->> 0 AND b.kind = j.value ->> 1
-      AND b.value = j.value ->> 2";
+    CROSS JOIN bar b ON b.realm = j.value ->> 0
+      AND b.kind = CAST(substr(?2, j.value ->> 1, j.value ->> 2) AS TEXT)
+      AND b.value = CAST(substr(?2, j.value ->> 3, j.value ->> 4) AS TEXT)";
 
 const WRITE: &str = "
     INSERT INTO bar (realm, kind, value, until, body, mac)
-    SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4,
-      unhex(j.value ->> 5)
+    SELECT j.value ->> 0, CAST(substr(?2, j.value ->> 1, j.value ->> 2) AS TEXT),
+      CAST(substr(?2, j.value ->> 3, j.value ->> 4) AS TEXT), j.value ->> 5,
+      CAST(substr(?2, j.value ->> 6, j.value ->> 7) AS TEXT), substr(?2, j.value ->> 8, 32)
     FROM jsonb_each(?1) j WHERE true
     ON CONFLICT (realm, kind, value) DO UPDATE
     SET until = excluded.until, body = excluded.body, mac = excluded.mac

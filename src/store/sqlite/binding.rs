@@ -2,10 +2,10 @@
 //! What ties it to a run stays until it is swept: the run is what the task stands on, and may end
 //! after every job of it has. A lineage whose task is over is passed over.
 
-use serde::Serialize;
 use sqlx::sqlite::SqliteConnection;
 
-use super::row::{LIVE, down, json};
+use super::bulk::Bulk;
+use super::row::{LIVE, column, down};
 use super::{lineage, task};
 use crate::domain::context::{RecordKey, RecordKind};
 use crate::domain::ids::Realm;
@@ -13,9 +13,6 @@ use crate::domain::lineage::Lineage;
 use crate::domain::standing::Tied;
 use crate::store::Down;
 use crate::store::row_mac::RowMac;
-
-#[derive(Serialize)]
-struct Row<'a>(u16, &'a str, &'a str, &'a str, String);
 
 /// Notes the bindings of lineages that open.
 pub(super) async fn open(
@@ -47,26 +44,22 @@ async fn each(
     lineages: &[(Realm, &Lineage)],
     kinds: impl Fn(RecordKind) -> bool,
 ) -> Result<(), Down> {
-    let rows: Vec<_> = lineages
-        .iter()
-        .flat_map(|(realm, lineage)| {
-            let bindings = lineage.bindings.iter();
-            let concerned = bindings.filter(|binding| kinds(binding.record.kind));
-            concerned.map(|binding| {
-                Row(
-                    realm.number(),
-                    binding.record.source.as_str(),
-                    binding.record.kind.as_str(),
-                    &binding.record.id,
-                    hex::encode(lineage.id.as_bytes()),
-                )
-            })
-        })
-        .collect();
-    if rows.is_empty() {
+    if lineages.is_empty() {
         return Ok(());
     }
-    let done = sqlx::query(statement).bind(json(&rows)?).execute(db).await;
+    let mut rows = Bulk::default();
+    for (realm, lineage) in lineages {
+        let bindings = lineage.bindings.iter();
+        for binding in bindings.filter(|binding| kinds(binding.record.kind)) {
+            rows.row()
+                .number(realm.number())
+                .text(binding.record.source.as_str())
+                .text(binding.record.kind.as_str())
+                .text(&binding.record.id)
+                .sized(lineage.id.as_bytes());
+        }
+    }
+    let done = rows.bind(sqlx::query(statement)).execute(db).await;
     done.map(drop).map_err(down)
 }
 
@@ -95,17 +88,59 @@ pub(super) async fn bound(
         .collect()
 }
 
+/// Records that lineages are bound to, from above `after`.
+pub(super) async fn records(
+    db: &mut SqliteConnection,
+    realm: Realm,
+    after: Option<&RecordKey>,
+    limit: u32,
+) -> Result<Vec<RecordKey>, Down> {
+    let rows = sqlx::query(RECORDS)
+        .bind(realm.number())
+        .bind(after.map_or("", |record| record.source.as_str()))
+        .bind(after.map_or("", |record| record.kind.as_str()))
+        .bind(after.map_or("", |record| record.id.as_str()))
+        .bind(limit)
+        .fetch_all(db)
+        .await
+        .map_err(down)?;
+    rows.iter()
+        .map(|row| {
+            let (source, kind): (&str, &str) = (column(row, 0)?, column(row, 1)?);
+            let unknown = || Down(format!("a binding names no record: {source} {kind}"));
+            Ok(RecordKey {
+                source: source.parse().map_err(|_| unknown())?,
+                kind: RecordKind::ALL
+                    .into_iter()
+                    .find(|known| known.as_str() == kind)
+                    .ok_or_else(unknown)?,
+                id: column(row, 2)?,
+            })
+        })
+        .collect()
+}
+
 // A record named twice by one lineage is one row.
 const OPEN: &str = "
     INSERT INTO binding (realm, source, kind, record, lineage)
-    SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, unhex(j.value ->> 4)
+    SELECT j.value ->> 0, CAST(substr(?2, j.value ->> 1, j.value ->> 2) AS TEXT),
+      CAST(substr(?2, j.value ->> 3, j.value ->> 4) AS TEXT),
+      CAST(substr(?2, j.value ->> 5, j.value ->> 6) AS TEXT), substr(?2, j.value ->> 7, 16)
     FROM jsonb_each(?1) j WHERE true
     ON CONFLICT DO NOTHING";
 
 const CLOSE: &str = "
-    DELETE FROM binding WHERE (realm, source, kind, record, lineage) IN (
-      SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, unhex(j.value ->> 4)
+    DELETE FROM binding WHERE realm IN (SELECT j.value ->> 0 FROM jsonb_each(?1) j)
+      AND (source, kind, record, lineage) IN (
+      SELECT CAST(substr(?2, j.value ->> 1, j.value ->> 2) AS TEXT),
+        CAST(substr(?2, j.value ->> 3, j.value ->> 4) AS TEXT),
+        CAST(substr(?2, j.value ->> 5, j.value ->> 6) AS TEXT), substr(?2, j.value ->> 7, 16)
       FROM jsonb_each(?1) j)";
+
+const RECORDS: &str = "
+    SELECT DISTINCT source, kind, record FROM binding
+    WHERE realm = ?1 AND (source, kind, record) > (?2, ?3, ?4)
+    ORDER BY source, kind, record LIMIT ?5";
 
 const BOUND: &str = "
     SELECT t.realm, t.id, t.external, t.state, t.epoch, t.deadline_at, t.body, t.mac,

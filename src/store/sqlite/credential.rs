@@ -2,7 +2,8 @@
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::row::{Seal, body, bytes, column, down, json, realm};
+use super::bulk::Bulk;
+use super::row::{Seal, body, bytes, column, down, realm};
 use crate::domain::credential::CredentialRecord;
 use crate::domain::ids::{CredentialId, LineageId, Realm, TaskId};
 use crate::domain::time::Timestamp;
@@ -20,15 +21,12 @@ pub(super) async fn load(
     if keys.credentials.is_empty() {
         return Ok(());
     }
-    let ids: Vec<_> = keys
-        .credentials
-        .iter()
-        .map(|(realm, lineage, id)| {
-            let (lineage, id) = (hex::encode(lineage.as_bytes()), hex::encode(id.as_bytes()));
-            (realm.number(), lineage, id)
-        })
-        .collect();
-    let rows = sqlx::query(LOAD).bind(json(&ids)?).fetch_all(db).await;
+    let mut ids = Bulk::default();
+    for (realm, lineage, id) in &keys.credentials {
+        let row = ids.row().number(realm.number());
+        row.sized(lineage.as_bytes()).sized(id.as_bytes());
+    }
+    let rows = ids.bind(sqlx::query(LOAD)).fetch_all(db).await;
     for row in &rows.map_err(down)? {
         let (realm, credential) = decode(row, mac)?;
         into.of(realm).put_credential(credential);
@@ -42,21 +40,20 @@ pub(super) async fn write(
     mac: &dyn RowMac,
     credentials: &[(Realm, &CredentialRecord)],
 ) -> Result<(), Down> {
-    let mut rows = Vec::with_capacity(credentials.len());
+    let mut rows = Bulk::default();
     for (realm, credential) in credentials {
         let body = body(credential)?;
         let columns = Columns::of(credential);
         let code = columns.seal(*realm).code(mac, &body);
-        rows.push((
-            realm.number(),
-            hex::encode(columns.lineage),
-            hex::encode(columns.id),
-            columns.expires_at,
-            body,
-            code,
-        ));
+        rows.row()
+            .number(realm.number())
+            .sized(&columns.lineage)
+            .sized(&columns.id)
+            .number(columns.expires_at)
+            .text(&body)
+            .sized(&code);
     }
-    let done = sqlx::query(WRITE).bind(json(&rows)?).execute(db).await;
+    let done = rows.bind(sqlx::query(WRITE)).execute(db).await;
     done.map(drop).map_err(down)
 }
 
@@ -131,13 +128,14 @@ impl Columns {
 const LOAD: &str = "
     SELECT c.realm, c.lineage, c.id, c.expires_at, c.body, c.mac
     FROM jsonb_each(?1) j
-    CROSS JOIN credential c ON c.realm = j.value ->> 0 AND c.lineage = unhex(j.value ->> 1)
-      AND c.id = unhex(j.value ->> 2)";
+    CROSS JOIN credential c ON c.realm = j.value ->> 0 AND c.lineage = substr(?2, j.value ->> 1, 16)
+      AND c.id = substr(?2, j.value ->> 2, 16)";
 
 const WRITE: &str = "
     INSERT INTO credential (realm, lineage, id, expires_at, body, mac)
-    SELECT j.value ->> 0, unhex(j.value ->> 1), unhex(j.value ->> 2), j.value ->> 3,
-      j.value ->> 4, unhex(j.value ->> 5)
+    SELECT j.value ->> 0, substr(?2, j.value ->> 1, 16), substr(?2, j.value ->> 2, 16),
+      j.value ->> 3, CAST(substr(?2, j.value ->> 4, j.value ->> 5) AS TEXT),
+      substr(?2, j.value ->> 6, 32)
     FROM jsonb_each(?1) j";
 
 const BY_ID: &str = "

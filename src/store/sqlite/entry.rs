@@ -2,7 +2,8 @@
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::row::{body, column, down, json, number, stored};
+use super::bulk::Bulk;
+use super::row::{body, column, down, number, stored};
 use crate::domain::ids::{Realm, TaskId};
 use crate::domain::position::{Position, WriterId};
 use crate::domain::time::Timestamp;
@@ -28,24 +29,23 @@ pub(super) async fn new_writer(
 /// Appends the entries of a batch.
 pub(super) async fn write(db: &mut SqliteConnection, placed: &[Placed<'_>]) -> Result<(), Down> {
     let unwritable = |what: String| Down(format!("an entry cannot be written: {what}"));
-    let mut rows = Vec::with_capacity(placed.len());
+    let mut rows = Bulk::default();
     for Placed { at, change } in placed {
         let leaf = change.leaf().map_err(|e| unwritable(e.to_string()))?;
-        let leaf = String::from_utf8(leaf).map_err(|e| unwritable(e.to_string()))?;
         let entry = &change.entry;
-        rows.push((
-            at.writer.0,
-            stored(at.n)?,
-            entry.at.micros(),
-            FORMAT,
-            change.realm.number(),
-            entry.subject.task.map(|task| hex::encode(task.as_bytes())),
-            entry.event.name(),
-            body(&change.touches())?,
-            leaf,
-        ));
+        let task = entry.subject.task;
+        rows.row()
+            .number(at.writer.0)
+            .number(stored(at.n)?)
+            .number(entry.at.micros())
+            .number(FORMAT)
+            .number(change.realm.number())
+            .bytes(task.as_ref().map_or(&[], |task| task.as_bytes().as_slice()))
+            .text(entry.event.name())
+            .text(&body(&change.touches())?)
+            .bytes(&leaf);
     }
-    let done = sqlx::query(WRITE).bind(json(&rows)?).execute(db).await;
+    let done = rows.bind(sqlx::query(WRITE)).execute(db).await;
     done.map(drop).map_err(down)
 }
 
@@ -108,7 +108,10 @@ const NEW_WRITER: &str = "
 const WRITE: &str = "
     INSERT INTO entry (writer, n, at, format, realm, task, code, touches, leaf)
     SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4,
-      unhex(j.value ->> 5), j.value ->> 6, j.value ->> 7, CAST(j.value ->> 8 AS BLOB)
+      nullif(substr(?2, j.value ->> 5, j.value ->> 6), x''),
+      CAST(substr(?2, j.value ->> 7, j.value ->> 8) AS TEXT),
+      CAST(substr(?2, j.value ->> 9, j.value ->> 10) AS TEXT),
+      substr(?2, j.value ->> 11, j.value ->> 12)
     FROM jsonb_each(?1) j";
 
 const AT: &str = "

@@ -2,8 +2,9 @@
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use super::bulk::Bulk;
 use super::entry;
-use super::row::{bytes, column, down, json, number, stored};
+use super::row::{bytes, column, down, number, stored};
 use crate::domain::key::Digest;
 use crate::domain::position::{Position, WriterId};
 use crate::domain::time::Timestamp;
@@ -14,16 +15,15 @@ pub(super) async fn append(
     db: &mut SqliteConnection,
     leaves: &[SequencedLeaf],
 ) -> Result<(), Down> {
-    let mut rows = Vec::with_capacity(leaves.len());
+    let mut rows = Bulk::default();
     for leaf in leaves {
-        rows.push((
-            stored(leaf.index)?,
-            leaf.position.writer.0,
-            stored(leaf.position.n)?,
-            hex::encode(leaf.hash.as_bytes()),
-        ));
+        rows.row()
+            .number(stored(leaf.index)?)
+            .number(leaf.position.writer.0)
+            .number(stored(leaf.position.n)?)
+            .sized(leaf.hash.as_bytes());
     }
-    let done = sqlx::query(APPEND).bind(json(&rows)?).execute(db).await;
+    let done = rows.bind(sqlx::query(APPEND)).execute(db).await;
     done.map(drop).map_err(down)
 }
 
@@ -104,7 +104,7 @@ fn decode(row: &SqliteRow) -> Result<Sequenced, Down> {
 
 const APPEND: &str = "
     INSERT INTO leaf (idx, writer, n, hash)
-    SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, unhex(j.value ->> 3)
+    SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, substr(?2, j.value ->> 3, 32)
     FROM jsonb_each(?1) j";
 
 const FROM: &str = "

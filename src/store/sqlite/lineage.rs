@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::row::{Seal, body, bytes, column, down, json, realm, state, stored};
+use super::bulk::Bulk;
+use super::row::{Seal, body, bytes, column, down, realm, state, stored};
 use crate::domain::ids::{LineageId, Realm, TaskId};
 use crate::domain::lineage::Lineage;
 use crate::store::Down;
@@ -24,22 +25,16 @@ pub(super) async fn load(
     if keys.lineages.is_empty() && keys.instances.is_empty() {
         return Ok(());
     }
-    let ids: Vec<_> = keys
-        .lineages
-        .iter()
-        .map(|(realm, id)| (realm.number(), hex::encode(id.as_bytes())))
-        .collect();
-    let instances: Vec<_> = keys
-        .instances
-        .iter()
-        .map(|(realm, task, name)| (realm.number(), hex::encode(task.as_bytes()), name.as_str()))
-        .collect();
-    let rows = sqlx::query(LOAD)
-        .bind(json(&ids)?)
-        .bind(json(&instances)?)
-        .fetch_all(db)
-        .await
-        .map_err(down)?;
+    let (mut ids, mut instances) = (Bulk::default(), Bulk::default());
+    for (realm, id) in &keys.lineages {
+        ids.row().number(realm.number()).sized(id.as_bytes());
+    }
+    for (realm, task, name) in &keys.instances {
+        let row = instances.row().number(realm.number());
+        row.sized(task.as_bytes()).text(name.as_str());
+    }
+    let query = instances.bind(ids.bind(sqlx::query(LOAD)));
+    let rows = query.fetch_all(db).await.map_err(down)?;
     for row in &rows {
         let (realm, lineage) = decode(row, 0, mac)?;
         keys.tasks.insert((realm, lineage.task));
@@ -54,23 +49,22 @@ pub(super) async fn write(
     mac: &dyn RowMac,
     lineages: &BTreeMap<(Realm, LineageId), &Lineage>,
 ) -> Result<u64, Down> {
-    let mut rows = Vec::with_capacity(lineages.len());
+    let mut rows = Bulk::default();
     for ((realm, _), lineage) in lineages {
         let body = body(lineage)?;
         let columns = Columns::of(lineage)?;
         let code = columns.seal(*realm).code(mac, &body);
-        rows.push((
-            realm.number(),
-            hex::encode(columns.id),
-            hex::encode(columns.task),
-            columns.instance,
-            columns.state,
-            columns.epoch,
-            body,
-            code,
-        ));
+        rows.row()
+            .number(realm.number())
+            .sized(&columns.id)
+            .sized(&columns.task)
+            .text(columns.instance)
+            .number(columns.state)
+            .number(columns.epoch)
+            .text(&body)
+            .sized(&code);
     }
-    let done = sqlx::query(WRITE).bind(json(&rows)?).execute(db).await;
+    let done = rows.bind(sqlx::query(WRITE)).execute(db).await;
     done.map(|done| done.rows_affected()).map_err(down)
 }
 
@@ -138,17 +132,18 @@ impl<'a> Columns<'a> {
 const LOAD: &str = "
     SELECT l.realm, l.id, l.task, l.instance, l.state, l.epoch, l.body, l.mac
     FROM jsonb_each(?1) j
-    CROSS JOIN lineage l ON l.realm = j.value ->> 0 AND l.id = unhex(j.value ->> 1)
+    CROSS JOIN lineage l ON l.realm = j.value ->> 0 AND l.id = substr(?2, j.value ->> 1, 16)
     UNION ALL
     SELECT l.realm, l.id, l.task, l.instance, l.state, l.epoch, l.body, l.mac
-    FROM jsonb_each(?2) j
-    CROSS JOIN lineage l ON l.realm = j.value ->> 0 AND l.task = unhex(j.value ->> 1)
-      AND l.instance = j.value ->> 2";
+    FROM jsonb_each(?3) j
+    CROSS JOIN lineage l ON l.realm = j.value ->> 0 AND l.task = substr(?4, j.value ->> 1, 16)
+      AND l.instance = CAST(substr(?4, j.value ->> 2, j.value ->> 3) AS TEXT)";
 
 const WRITE: &str = "
     INSERT INTO lineage (realm, id, task, instance, state, epoch, body, mac)
-    SELECT j.value ->> 0, unhex(j.value ->> 1), unhex(j.value ->> 2), j.value ->> 3,
-      j.value ->> 4, j.value ->> 5, j.value ->> 6, unhex(j.value ->> 7)
+    SELECT j.value ->> 0, substr(?2, j.value ->> 1, 16), substr(?2, j.value ->> 2, 16),
+      CAST(substr(?2, j.value ->> 3, j.value ->> 4) AS TEXT), j.value ->> 5, j.value ->> 6,
+      CAST(substr(?2, j.value ->> 7, j.value ->> 8) AS TEXT), substr(?2, j.value ->> 9, 32)
     FROM jsonb_each(?1) j WHERE true
     ON CONFLICT (realm, id) DO UPDATE SET state = excluded.state, epoch = excluded.epoch,
       body = excluded.body, mac = excluded.mac

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::domain::context::RecordKey;
 use crate::domain::credential::CredentialRecord;
@@ -28,10 +28,13 @@ use crate::store::view::View;
 use crate::store::writer::{Lanes, Seat, Settings, Signals, Writer};
 use crate::store::{CommitError, Down, OnceUsed, Receipt, Store};
 
+mod backfill;
 mod bar;
 mod batch;
 mod binding;
+mod bulk;
 mod credential;
+mod desk;
 mod entry;
 mod gate;
 mod key;
@@ -49,15 +52,24 @@ mod sweep;
 mod task;
 mod upkeep;
 
+use desk::Desk;
+use session::StandingKey;
+
 pub use open::{OpenError, Opened};
 
 /// The embedded store. It writes until it is closed, or until its last owner is gone.
 pub struct SqliteStore {
     db: Arc<Db>,
+    standing: Desk<StandingKey, Option<Standing>>,
+    held: Desk<(Realm, SessionId), Option<Held>>,
     lanes: Lanes,
     view: Arc<View>,
     clock: Arc<dyn Clock>,
     signals: Signals,
+    /// The backfill has ended.
+    rested: CancellationToken,
+    /// Ends the backfill of a store that is dropped without being closed.
+    _working: DropGuard,
 }
 
 /// What the store and its writer share.
@@ -125,12 +137,30 @@ impl Opened {
         };
         let (lanes, writer, signals) = Writer::new(seat, &settings);
         drop(tokio::spawn(writer.run()));
+        let rested = CancellationToken::new();
+        let (resting, backfill) = (rested.clone().drop_guard(), self.backfill);
+        let working = signals.closing.child_token();
+        let work = backfill.run(Arc::clone(&clock), working.clone());
+        drop(tokio::spawn(async move {
+            work.await;
+            drop(resting);
+        }));
         Ok(SqliteStore {
+            standing: Desk::open(Arc::clone(&db), |db, asked| {
+                Box::pin(async {
+                    session::standing(&mut *db.reader().await?, db.mac(), asked).await
+                })
+            }),
+            held: Desk::open(Arc::clone(&db), |db, asked| {
+                Box::pin(async { session::held(&mut *db.reader().await?, db.mac(), asked).await })
+            }),
             db,
             lanes,
             view,
             clock,
             signals,
+            rested,
+            _working: working.drop_guard(),
         })
     }
 }
@@ -155,17 +185,17 @@ impl Store for SqliteStore {
         instance: &'a InstanceName,
         key: Option<Thumbprint>,
     ) -> BoxFuture<'a, Result<Standing, Down>> {
-        Box::pin(async move {
-            let mut db = self.db.reader().await?;
-            session::standing(&mut db, self.db.mac(), realm, name, instance, key).await
-        })
+        let key = StandingKey {
+            realm,
+            name: name.clone(),
+            instance: instance.clone(),
+            key,
+        };
+        Box::pin(async move { Ok(self.standing.ask(key).await?.unwrap_or_default()) })
     }
 
     fn held(&self, realm: Realm, session: SessionId) -> BoxFuture<'_, Result<Option<Held>, Down>> {
-        Box::pin(async move {
-            let mut db = self.db.reader().await?;
-            session::held(&mut db, self.db.mac(), realm, session).await
-        })
+        Box::pin(self.held.ask((realm, session)))
     }
 
     fn once(
@@ -212,6 +242,18 @@ impl Store for SqliteStore {
         Box::pin(async move {
             let mut db = self.db.reader().await?;
             binding::bound(&mut db, self.db.mac(), realm, record).await
+        })
+    }
+
+    fn records<'a>(
+        &'a self,
+        realm: Realm,
+        after: Option<&'a RecordKey>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<RecordKey>, Down>> {
+        Box::pin(async move {
+            let mut db = self.db.reader().await?;
+            binding::records(&mut db, realm, after, limit).await
         })
     }
 

@@ -3,7 +3,8 @@
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::row::{bytes, column, down, json, realm};
+use super::bulk::Bulk;
+use super::row::{bytes, column, down, realm};
 use crate::domain::ids::{Realm, SessionId};
 use crate::domain::key::Digest;
 use crate::domain::time::Timestamp;
@@ -15,20 +16,16 @@ pub(super) async fn used(
     db: &mut SqliteConnection,
     once: &[(Realm, Once)],
 ) -> Result<Vec<(Realm, Once)>, Down> {
-    let rows = sqlx::query(USED)
-        .bind(json(&parameters(once.iter().map(|(r, o)| (*r, o))))?)
-        .fetch_all(db)
-        .await
-        .map_err(down)?;
+    let keys = bulk(once.iter().map(|(r, o)| (*r, o)));
+    let rows = keys.bind(sqlx::query(USED)).fetch_all(db).await;
+    let rows = rows.map_err(down)?;
     rows.iter().map(decode).collect()
 }
 
 /// Notes the keys of a batch as used.
 pub(super) async fn write(db: &mut SqliteConnection, once: &[(Realm, &Once)]) -> Result<(), Down> {
-    let done = sqlx::query(WRITE)
-        .bind(json(&parameters(once.iter().copied()))?)
-        .execute(db)
-        .await;
+    let keys = bulk(once.iter().copied());
+    let done = keys.bind(sqlx::query(WRITE)).execute(db).await;
     done.map(drop).map_err(down)
 }
 
@@ -54,19 +51,20 @@ pub(super) async fn by_key(
     .transpose()
 }
 
-type Parameters = (u16, i64, String, u8, Option<String>);
-
-fn parameters<'a>(once: impl Iterator<Item = (Realm, &'a Once)>) -> Vec<Parameters> {
-    once.map(|(realm, once)| {
-        (
-            realm.number(),
-            once.until.micros(),
-            hex::encode(once.digest.as_bytes()),
-            once.kind.number(),
-            once.session.map(|session| hex::encode(session.as_bytes())),
-        )
-    })
-    .collect()
+fn bulk<'a>(once: impl Iterator<Item = (Realm, &'a Once)>) -> Bulk {
+    let mut bulk = Bulk::default();
+    for (realm, once) in once {
+        let session = once
+            .session
+            .map_or_else(Vec::new, |s| s.as_bytes().to_vec());
+        bulk.row()
+            .number(realm.number())
+            .number(once.until.micros())
+            .sized(once.digest.as_bytes())
+            .number(once.kind.number())
+            .bytes(&session);
+    }
+    bulk
 }
 
 fn decode(row: &SqliteRow) -> Result<(Realm, Once), Down> {
@@ -96,12 +94,12 @@ const USED: &str = "
     SELECT o.realm, o.until, o.digest, o.kind, o.session
     FROM jsonb_each(?1) j
     CROSS JOIN once o ON o.realm = j.value ->> 0 AND o.until = j.value ->> 1
-      AND o.digest = unhex(j.value ->> 2) AND o.kind = j.value ->> 3";
+      AND o.digest = substr(?2, j.value ->> 2, 32) AND o.kind = j.value ->> 3";
 
 const WRITE: &str = "
     INSERT INTO once (realm, until, digest, kind, session)
-    SELECT j.value ->> 0, j.value ->> 1, unhex(j.value ->> 2), j.value ->> 3,
-      unhex(j.value ->> 4)
+    SELECT j.value ->> 0, j.value ->> 1, substr(?2, j.value ->> 2, 32), j.value ->> 3,
+      nullif(substr(?2, j.value ->> 4, j.value ->> 5), x'')
     FROM jsonb_each(?1) j";
 
 const BY_KEY: &str = "

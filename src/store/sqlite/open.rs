@@ -16,6 +16,7 @@ use sqlx::sqlite::{
 use sqlx::{SqlSafeStr as _, SqlStr};
 use writ_keys::KeyRow;
 
+use super::backfill::Backfill;
 use super::gate::Gate;
 use super::key;
 use super::row::down;
@@ -25,6 +26,7 @@ use crate::store::Down;
 pub struct Opened {
     pub(super) gate: Gate,
     pub(super) read: SqlitePool,
+    pub(super) backfill: Backfill,
     pub(super) lock: File,
 }
 
@@ -66,6 +68,10 @@ impl Opened {
         Ok(Self {
             gate: Gate::new(writing(path), db),
             read,
+            backfill: Backfill {
+                options: writing(path),
+                log: beside(path, "-wal"),
+            },
             lock,
         })
     }
@@ -89,6 +95,13 @@ impl Opened {
         let done = install(transaction.db(), rows, check_value).await;
         transaction.end(done).await
     }
+
+    /// Adds keys to those that there are: a newer server has purposes that an older one did not know.
+    pub async fn add_keys(&self, rows: &[KeyRow]) -> Result<(), Down> {
+        let mut transaction = self.gate.begin().await?;
+        let done = add(transaction.db(), rows).await;
+        transaction.end(done).await
+    }
 }
 
 async fn install(
@@ -97,6 +110,10 @@ async fn install(
     check_value: &[u8],
 ) -> Result<(), Down> {
     key::write_check_value(db, check_value).await?;
+    add(db, rows).await
+}
+
+async fn add(db: &mut SqliteConnection, rows: &[KeyRow]) -> Result<(), Down> {
     for row in rows {
         key::write(db, row).await?;
     }
@@ -105,9 +122,7 @@ async fn install(
 
 /// Two servers on one file would each take the other's changes for their own.
 fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let name = PathBuf::from(name);
+    let name = beside(path, ".lock");
     let failed = |source| OpenError::File {
         path: name.clone(),
         source,
@@ -118,6 +133,12 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 /// Makes the file before SQLite does, because its companions take their permissions from it.
@@ -140,8 +161,8 @@ fn writing(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("cache_size", "-65536")
-        // Pages are moved from the WAL into the file in larger, and so fewer, rounds.
-        .pragma("wal_autocheckpoint", "4000")
+        // The bound only: see the backfill.
+        .pragma("wal_autocheckpoint", "12000")
         .pragma("journal_size_limit", "67108864")
 }
 
@@ -167,11 +188,18 @@ fn shared(path: &Path) -> SqliteConnectOptions {
 
 /// Refuses a database that has a migration which is not here, or has one in another form.
 fn migrator() -> Migrator {
-    Migrator::with_migrations(vec![migration(
-        1,
-        "ledger",
-        include_str!("../../../migrations/sqlite/0001_ledger.sql").into_sql_str(),
-    )])
+    Migrator::with_migrations(vec![
+        migration(
+            1,
+            "ledger",
+            include_str!("../../../migrations/sqlite/0001_ledger.sql").into_sql_str(),
+        ),
+        migration(
+            2,
+            "statistics",
+            include_str!("../../../migrations/sqlite/0002_statistics.sql").into_sql_str(),
+        ),
+    ])
 }
 
 fn migration(version: i64, name: &'static str, sql: SqlStr) -> Migration {

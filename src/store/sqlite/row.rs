@@ -40,11 +40,6 @@ pub(super) fn number<T: TryFrom<i64>>(row: &SqliteRow, index: usize) -> Result<T
     T::try_from(number).map_err(|_| Down(format!("a column holds {number}")))
 }
 
-/// The statement's rows as one JSON parameter.
-pub(super) fn json<T: Serialize>(rows: &[T]) -> Result<String, Down> {
-    serde_json::to_string(rows).map_err(|error| Down(format!("rows cannot be written: {error}")))
-}
-
 /// A row's JSON body.
 pub(super) fn body<T: Serialize>(value: &T) -> Result<String, Down> {
     serde_json::to_string(value).map_err(|error| Down(format!("a row cannot be written: {error}")))
@@ -95,9 +90,9 @@ impl<'a> Seal<'a> {
         self.bytes(&part.to_be_bytes())
     }
 
-    /// The code of the row with this body, in hexadecimal digits.
-    pub(super) fn code(&self, mac: &dyn RowMac, body: &str) -> String {
-        hex::encode(mac.mac(&[&self.covered, body.as_bytes()]))
+    /// The code of the row with this body.
+    pub(super) fn code(&self, mac: &dyn RowMac, body: &str) -> [u8; 32] {
+        mac.mac(&[&self.covered, body.as_bytes()])
     }
 
     /// Checks a row that was read.

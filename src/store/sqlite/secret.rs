@@ -3,7 +3,8 @@
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::row::{LIVE, OVER, Seal, bytes, column, down, json, number, realm};
+use super::bulk::Bulk;
+use super::row::{LIVE, OVER, Seal, bytes, column, down, number, realm};
 use crate::domain::grant::SecretPath;
 use crate::domain::ids::Realm;
 use crate::domain::key::Digest;
@@ -23,12 +24,11 @@ pub(super) async fn load(
     if keys.secrets.is_empty() {
         return Ok(());
     }
-    let wanted: Vec<_> = keys
-        .secrets
-        .iter()
-        .map(|(realm, path)| (realm.number(), path.as_str()))
-        .collect();
-    let rows = sqlx::query(LOAD).bind(json(&wanted)?).fetch_all(db).await;
+    let mut wanted = Bulk::default();
+    for (realm, path) in &keys.secrets {
+        wanted.row().number(realm.number()).text(path.as_str());
+    }
+    let rows = wanted.bind(sqlx::query(LOAD)).fetch_all(db).await;
     for row in &rows.map_err(down)? {
         let (realm, listed) = decode_head(row, mac)?;
         into.of(realm).put_secret(listed.path, listed.version);
@@ -53,7 +53,7 @@ pub(super) async fn write(
         .bind(version.digest.as_bytes().as_slice())
         .bind(&version.wrapped)
         .bind(&version.sealed)
-        .bind(code)
+        .bind(code.as_slice())
         .execute(&mut *db)
         .await
         .map_err(down)?;
@@ -193,7 +193,7 @@ impl<'a> Head<'a> {
             .bind(self.latest)
             .bind(self.state)
             .bind(self.at)
-            .bind(self.seal(realm).code(mac, ""))
+            .bind(self.seal(realm).code(mac, "").to_vec())
             .execute(db)
             .await;
         done.map(drop).map_err(down)
@@ -234,20 +234,20 @@ fn seal_version(realm: Realm, version: &SealedVersion) -> Seal<'_> {
 const LOAD: &str = "
     SELECT s.realm, s.path, s.latest, s.state, s.at, s.mac
     FROM jsonb_each(?1) j
-    CROSS JOIN secret s ON s.realm = j.value ->> 0 AND s.path = j.value ->> 1";
+    CROSS JOIN secret s ON s.realm = j.value ->> 0 AND s.path = CAST(substr(?2, j.value ->> 1, j.value ->> 2) AS TEXT)";
 
 const HEAD: &str = "
     SELECT realm, path, latest, state, at, mac FROM secret WHERE realm = ?1 AND path = ?2";
 
 const WRITE_HEAD: &str = "
     INSERT INTO secret (realm, path, latest, state, at, mac)
-    VALUES (?1, ?2, ?3, ?4, ?5, unhex(?6))
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (realm, path) DO UPDATE SET latest = excluded.latest, state = excluded.state,
       at = excluded.at, mac = excluded.mac";
 
 const WRITE_VERSION: &str = "
     INSERT INTO secret_version (realm, path, version, at, key_id, digest, wrapped, sealed, mac)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, unhex(?9))";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 const DELETE_VERSIONS: &str = "
     DELETE FROM secret_version WHERE realm = ?1 AND path = ?2";

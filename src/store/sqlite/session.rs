@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::row::{Seal, body, bytes, column, down, json, realm, state, stored};
+use super::bulk::Bulk;
+use super::row::{Seal, body, bytes, column, down, number, realm, state, stored};
 use super::{lineage, task};
 use crate::domain::ids::{Realm, SessionId};
 use crate::domain::key::Thumbprint;
@@ -25,28 +26,16 @@ pub(super) async fn load(
     if keys.sessions.is_empty() && keys.held_by.is_empty() {
         return Ok(());
     }
-    let ids: Vec<_> = keys
-        .sessions
-        .iter()
-        .map(|(realm, id)| (realm.number(), hex::encode(id.as_bytes())))
-        .collect();
-    let by_key: Vec<_> = keys
-        .held_by
-        .iter()
-        .map(|(realm, lineage, key)| {
-            let (lineage, jkt) = (
-                hex::encode(lineage.as_bytes()),
-                hex::encode(jkt(key.as_ref())),
-            );
-            (realm.number(), lineage, jkt)
-        })
-        .collect();
-    let rows = sqlx::query(LOAD)
-        .bind(json(&ids)?)
-        .bind(json(&by_key)?)
-        .fetch_all(db)
-        .await
-        .map_err(down)?;
+    let (mut ids, mut by_key) = (Bulk::default(), Bulk::default());
+    for (realm, id) in &keys.sessions {
+        ids.row().number(realm.number()).sized(id.as_bytes());
+    }
+    for (realm, lineage, key) in &keys.held_by {
+        let row = by_key.row().number(realm.number());
+        row.sized(lineage.as_bytes()).bytes(jkt(key.as_ref()));
+    }
+    let query = by_key.bind(ids.bind(sqlx::query(LOAD)));
+    let rows = query.fetch_all(db).await.map_err(down)?;
     for row in &rows {
         let (realm, session) = decode(row, 0, mac)?;
         into.of(realm).put_session(session);
@@ -60,90 +49,110 @@ pub(super) async fn write(
     mac: &dyn RowMac,
     sessions: &BTreeMap<(Realm, SessionId), &Session>,
 ) -> Result<u64, Down> {
-    let mut rows = Vec::with_capacity(sessions.len());
+    let mut rows = Bulk::default();
     for ((realm, _), session) in sessions {
         let body = body(session)?;
         let columns = Columns::of(session)?;
         let code = columns.seal(*realm).code(mac, &body);
-        rows.push((
-            realm.number(),
-            hex::encode(columns.id),
-            hex::encode(columns.lineage),
-            hex::encode(columns.jkt),
-            columns.state,
-            columns.epoch,
-            body,
-            code,
-        ));
+        rows.row()
+            .number(realm.number())
+            .sized(&columns.id)
+            .sized(&columns.lineage)
+            .bytes(columns.jkt)
+            .number(columns.state)
+            .number(columns.epoch)
+            .text(&body)
+            .sized(&code);
     }
-    let done = sqlx::query(WRITE).bind(json(&rows)?).execute(db).await;
+    let done = rows.bind(sqlx::query(WRITE)).execute(db).await;
     done.map(|done| done.rows_affected()).map_err(down)
 }
 
-/// What stands under a task's name.
+/// What stands under a task's name is asked by these.
+pub(super) struct StandingKey {
+    pub(super) realm: Realm,
+    pub(super) name: TaskName,
+    pub(super) instance: InstanceName,
+    pub(super) key: Option<Thumbprint>,
+}
+
+/// What stands under each of these names, where anything does.
 pub(super) async fn standing(
     db: &mut SqliteConnection,
     mac: &dyn RowMac,
-    realm: Realm,
-    name: &TaskName,
-    instance: &InstanceName,
-    key: Option<Thumbprint>,
-) -> Result<Standing, Down> {
-    let row = sqlx::query(STANDING)
-        .bind(realm.number())
-        .bind(name.as_str())
-        .bind(instance.as_str())
-        .bind(jkt(key.as_ref()))
-        .fetch_optional(db)
-        .await
-        .map_err(down)?;
-    let Some(row) = row else {
-        return Ok(Standing::default());
-    };
-    let (_, task) = task::decode(&row, 0, mac)?;
-    let at = task::COLUMNS;
-    let lineage = present(&row, at)?
-        .then(|| lineage::decode(&row, at, mac))
-        .transpose()?;
-    let at = at + lineage::COLUMNS;
-    let session = present(&row, at)?
-        .then(|| decode(&row, at, mac))
-        .transpose()?;
-    Ok(Standing {
-        task: Some(task),
-        lineage: lineage.map(|(_, lineage)| lineage),
-        session: session.map(|(_, session)| session),
+    asked: &[StandingKey],
+) -> Result<Vec<Option<Standing>>, Down> {
+    let mut wanted = Bulk::default();
+    for one in asked {
+        wanted
+            .row()
+            .number(one.realm.number())
+            .text(one.name.as_str())
+            .text(one.instance.as_str())
+            .bytes(jkt(one.key.as_ref()));
+    }
+    let rows = wanted.bind(sqlx::query(STANDING)).fetch_all(db).await;
+    placed(&rows.map_err(down)?, asked.len(), |row| {
+        let (_, task) = task::decode(row, 1, mac)?;
+        let at = 1 + task::COLUMNS;
+        let lineage = present(row, at)?
+            .then(|| lineage::decode(row, at, mac))
+            .transpose()?;
+        let at = at + lineage::COLUMNS;
+        let session = present(row, at)?
+            .then(|| decode(row, at, mac))
+            .transpose()?;
+        Ok(Standing {
+            task: Some(task),
+            lineage: lineage.map(|(_, lineage)| lineage),
+            session: session.map(|(_, session)| session),
+        })
     })
 }
 
-/// A session with its lineage and task.
+/// Sessions with their lineages and tasks, where there are any.
 pub(super) async fn held(
     db: &mut SqliteConnection,
     mac: &dyn RowMac,
-    realm: Realm,
-    id: SessionId,
-) -> Result<Option<Held>, Down> {
-    let row = sqlx::query(HELD)
-        .bind(realm.number())
-        .bind(id.as_bytes().as_slice())
-        .fetch_optional(db)
-        .await
-        .map_err(down)?;
-    let Some(row) = row else { return Ok(None) };
-    let (_, session) = decode(&row, task::COLUMNS + lineage::COLUMNS, mac)?;
-    // A session always has a lineage, and that a task: a row that is missing was taken away.
-    if !present(&row, 0)? || !present(&row, task::COLUMNS)? {
-        let lost = format!("the lineage or task of session {id} is missing");
-        tracing::error!(lost, "a row of the store is broken");
-        return Err(Down(lost));
+    asked: &[(Realm, SessionId)],
+) -> Result<Vec<Option<Held>>, Down> {
+    let mut wanted = Bulk::default();
+    for (realm, id) in asked {
+        wanted.row().number(realm.number()).sized(id.as_bytes());
     }
-    let (_, task) = task::decode(&row, 0, mac)?;
-    let (_, lineage) = lineage::decode(&row, task::COLUMNS, mac)?;
-    Ok(Some(Held {
-        task,
-        lineage,
-        session,
-    }))
+    let rows = wanted.bind(sqlx::query(HELD)).fetch_all(db).await;
+    placed(&rows.map_err(down)?, asked.len(), |row| {
+        let (_, session) = decode(row, 1 + task::COLUMNS + lineage::COLUMNS, mac)?;
+        // A session always has a lineage, and that a task: a row that is missing was taken away.
+        if !present(row, 1)? || !present(row, 1 + task::COLUMNS)? {
+            let lost = format!("the lineage or task of session {} is missing", session.id);
+            tracing::error!(lost, "a row of the store is broken");
+            return Err(Down(lost));
+        }
+        let (_, task) = task::decode(row, 1, mac)?;
+        let (_, lineage) = lineage::decode(row, 1 + task::COLUMNS, mac)?;
+        Ok(Held {
+            task,
+            lineage,
+            session,
+        })
+    })
+}
+
+/// What was found, each at the place of its question: the first column is that place.
+fn placed<T>(
+    rows: &[SqliteRow],
+    asked: usize,
+    decode: impl Fn(&SqliteRow) -> Result<T, Down>,
+) -> Result<Vec<Option<T>>, Down> {
+    let mut found: Vec<Option<T>> = Vec::new();
+    found.resize_with(asked, || None);
+    for row in rows {
+        let place: usize = number(row, 0)?;
+        let place = found.get_mut(place);
+        *place.ok_or_else(|| Down("an answer has no question".to_owned()))? = Some(decode(row)?);
+    }
+    Ok(found)
 }
 
 /// Whether an outer join found its row.
@@ -200,36 +209,40 @@ impl<'a> Columns<'a> {
 const LOAD: &str = "
     SELECT s.realm, s.id, s.lineage, s.jkt, s.state, s.epoch, s.body, s.mac
     FROM jsonb_each(?1) j
-    CROSS JOIN session s ON s.realm = j.value ->> 0 AND s.id = unhex(j.value ->> 1)
+    CROSS JOIN session s ON s.realm = j.value ->> 0 AND s.id = substr(?2, j.value ->> 1, 16)
     UNION ALL
     SELECT s.realm, s.id, s.lineage, s.jkt, s.state, s.epoch, s.body, s.mac
-    FROM jsonb_each(?2) j
-    CROSS JOIN session s ON s.realm = j.value ->> 0 AND s.lineage = unhex(j.value ->> 1)
-      AND s.jkt = unhex(j.value ->> 2)";
+    FROM jsonb_each(?3) j
+    CROSS JOIN session s ON s.realm = j.value ->> 0 AND s.lineage = substr(?4, j.value ->> 1, 16)
+      AND s.jkt = substr(?4, j.value ->> 2, j.value ->> 3)";
 
 const WRITE: &str = "
     INSERT INTO session (realm, id, lineage, jkt, state, epoch, body, mac)
-    SELECT j.value ->> 0, unhex(j.value ->> 1), unhex(j.value ->> 2), unhex(j.value ->> 3),
-      j.value ->> 4, j.value ->> 5, j.value ->> 6, unhex(j.value ->> 7)
+    SELECT j.value ->> 0, substr(?2, j.value ->> 1, 16), substr(?2, j.value ->> 2, 16),
+      substr(?2, j.value ->> 3, j.value ->> 4), j.value ->> 5, j.value ->> 6,
+      CAST(substr(?2, j.value ->> 7, j.value ->> 8) AS TEXT), substr(?2, j.value ->> 9, 32)
     FROM jsonb_each(?1) j WHERE true
     ON CONFLICT (realm, id) DO UPDATE SET state = excluded.state, epoch = excluded.epoch,
       body = excluded.body, mac = excluded.mac
     WHERE session.epoch < excluded.epoch";
 
 const STANDING: &str = "
-    SELECT t.realm, t.id, t.external, t.state, t.epoch, t.deadline_at, t.body, t.mac,
+    SELECT j.key, t.realm, t.id, t.external, t.state, t.epoch, t.deadline_at, t.body, t.mac,
       l.realm, l.id, l.task, l.instance, l.state, l.epoch, l.body, l.mac,
       s.realm, s.id, s.lineage, s.jkt, s.state, s.epoch, s.body, s.mac
-    FROM task t
-    LEFT JOIN lineage l ON l.realm = t.realm AND l.task = t.id AND l.instance = ?3
-    LEFT JOIN session s ON s.realm = l.realm AND s.lineage = l.id AND s.jkt = ?4
-    WHERE t.realm = ?1 AND t.external = ?2";
+    FROM jsonb_each(?1) j
+    CROSS JOIN task t ON t.realm = j.value ->> 0
+      AND t.external = CAST(substr(?2, j.value ->> 1, j.value ->> 2) AS TEXT)
+    LEFT JOIN lineage l ON l.realm = t.realm AND l.task = t.id
+      AND l.instance = CAST(substr(?2, j.value ->> 3, j.value ->> 4) AS TEXT)
+    LEFT JOIN session s ON s.realm = l.realm AND s.lineage = l.id
+      AND s.jkt = substr(?2, j.value ->> 5, j.value ->> 6)";
 
 const HELD: &str = "
-    SELECT t.realm, t.id, t.external, t.state, t.epoch, t.deadline_at, t.body, t.mac,
+    SELECT j.key, t.realm, t.id, t.external, t.state, t.epoch, t.deadline_at, t.body, t.mac,
       l.realm, l.id, l.task, l.instance, l.state, l.epoch, l.body, l.mac,
       s.realm, s.id, s.lineage, s.jkt, s.state, s.epoch, s.body, s.mac
-    FROM session s
+    FROM jsonb_each(?1) j
+    CROSS JOIN session s ON s.realm = j.value ->> 0 AND s.id = substr(?2, j.value ->> 1, 16)
     LEFT JOIN lineage l ON l.realm = s.realm AND l.id = s.lineage
-    LEFT JOIN task t ON t.realm = l.realm AND t.id = l.task
-    WHERE s.realm = ?1 AND s.id = ?2";
+    LEFT JOIN task t ON t.realm = l.realm AND t.id = l.task";

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::row::{Seal, bytes, column, down, json, number, realm};
+use super::bulk::Bulk;
+use super::row::{Seal, bytes, column, down, number, realm};
 use crate::domain::ids::{Realm, TaskId};
 use crate::domain::name::GrantName;
 use crate::store::Down;
@@ -21,12 +22,12 @@ pub(super) async fn load(
     if keys.spent.is_empty() {
         return Ok(());
     }
-    let wanted: Vec<_> = keys
-        .spent
-        .iter()
-        .map(|(realm, task, grant)| (realm.number(), hex::encode(task.as_bytes()), grant.as_str()))
-        .collect();
-    let rows = sqlx::query(LOAD).bind(json(&wanted)?).fetch_all(db).await;
+    let mut wanted = Bulk::default();
+    for (realm, task, grant) in &keys.spent {
+        let row = wanted.row().number(realm.number());
+        row.sized(task.as_bytes()).text(grant.as_str());
+    }
+    let rows = wanted.bind(sqlx::query(LOAD)).fetch_all(db).await;
     for row in &rows.map_err(down)? {
         let realm = realm(row, 0)?;
         let task: [u8; 16] = bytes(row, 1)?;
@@ -49,16 +50,18 @@ pub(super) async fn write(
     moved: &BTreeSet<(Realm, TaskId, &GrantName)>,
     after: &Ledgers,
 ) -> Result<(), Down> {
-    let rows: Vec<_> = moved
-        .iter()
-        .map(|(realm, task, grant)| {
-            let used = after.get(*realm).map_or(0, |rows| rows.spent(*task, grant));
-            let code = seal(*realm, task.as_bytes(), grant.as_str(), used).code(mac, "");
-            let task = hex::encode(task.as_bytes());
-            (realm.number(), task, grant.as_str(), used, code)
-        })
-        .collect();
-    let done = sqlx::query(WRITE).bind(json(&rows)?).execute(db).await;
+    let mut rows = Bulk::default();
+    for (realm, task, grant) in moved {
+        let used = after.get(*realm).map_or(0, |rows| rows.spent(*task, grant));
+        let code = seal(*realm, task.as_bytes(), grant.as_str(), used).code(mac, "");
+        rows.row()
+            .number(realm.number())
+            .sized(task.as_bytes())
+            .text(grant.as_str())
+            .number(used)
+            .sized(&code);
+    }
+    let done = rows.bind(sqlx::query(WRITE)).execute(db).await;
     done.map(drop).map_err(down)
 }
 
@@ -71,13 +74,14 @@ fn seal<'a>(realm: Realm, task: &'a [u8; 16], grant: &str, used: u32) -> Seal<'a
 const LOAD: &str = "
     SELECT s.realm, s.task, s.grant_name, s.used, s.mac
     FROM jsonb_each(?1) j
-    CROSS JOIN spent s ON s.realm = j.value ->> 0 AND s.task = unhex(j.value ->> 1)
-      AND s.grant_name = j.value ->> 2";
+    CROSS JOIN spent s ON s.realm = j.value ->> 0 AND s.task = substr(?2, j.value ->> 1, 16)
+      AND s.grant_name = CAST(substr(?2, j.value ->> 2, j.value ->> 3) AS TEXT)";
 
 const WRITE: &str = "
     INSERT INTO spent (realm, task, grant_name, used, mac)
-    SELECT j.value ->> 0, unhex(j.value ->> 1), j.value ->> 2, j.value ->> 3,
-      unhex(j.value ->> 4)
+    SELECT j.value ->> 0, substr(?2, j.value ->> 1, 16),
+      CAST(substr(?2, j.value ->> 2, j.value ->> 3) AS TEXT), j.value ->> 4,
+      substr(?2, j.value ->> 5, 32)
     FROM jsonb_each(?1) j WHERE true
     ON CONFLICT (realm, task, grant_name) DO UPDATE
     SET used = excluded.used, mac = excluded.mac";

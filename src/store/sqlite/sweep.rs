@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnection;
 
+use super::bulk::Bulk;
 use super::gate::Gate;
-use super::row::{bytes, column, down, json};
+use super::row::{bytes, column, down};
 use super::{binding, lineage};
 use crate::domain::ids::Realm;
 use crate::domain::time::Timestamp;
@@ -103,15 +104,18 @@ async fn lineages(
         return Ok(0);
     }
     let mut found = Vec::with_capacity(rows.len());
-    let mut ids = Vec::with_capacity(rows.len());
+    let mut ids = Bulk::default();
     for row in &rows {
         found.push(lineage::decode(row, 0, mac)?.1);
         let id: [u8; 16] = bytes(row, 1)?;
-        ids.push((realm.number(), hex::encode(id)));
+        ids.row().sized(&id);
     }
     let found: Vec<_> = found.iter().map(|lineage| (realm, lineage)).collect();
     binding::forget(db, &found).await?;
-    let done = sqlx::query(DELETE_LINEAGES).bind(json(&ids)?).execute(db);
+    let done = ids
+        .bind(sqlx::query(DELETE_LINEAGES))
+        .bind(realm.number())
+        .execute(db);
     done.await.map(|done| done.rows_affected()).map_err(down)
 }
 
@@ -145,18 +149,18 @@ const NEXT_REALM: &str = "
       UNION ALL SELECT min(realm) FROM bar WHERE realm > ?1)";
 
 const ONCE: &str = "
-    DELETE FROM once WHERE (realm, until, digest, kind) IN (
-      SELECT realm, until, digest, kind FROM once
+    DELETE FROM once WHERE realm = ?1 AND (until, digest, kind) IN (
+      SELECT until, digest, kind FROM once
       WHERE realm = ?1 AND until <= ?2 ORDER BY until LIMIT ?3)";
 
 const BARS: &str = "
-    DELETE FROM bar WHERE (realm, kind, value) IN (
-      SELECT realm, kind, value FROM bar INDEXED BY bar_by_until
+    DELETE FROM bar WHERE realm = ?1 AND (kind, value) IN (
+      SELECT kind, value FROM bar INDEXED BY bar_by_until
       WHERE realm = ?1 AND until <= ?2 ORDER BY until LIMIT ?3)";
 
 const CREDENTIALS: &str = "
-    DELETE FROM credential WHERE (realm, lineage, id) IN (
-      SELECT realm, lineage, id FROM credential INDEXED BY credential_by_expiry
+    DELETE FROM credential WHERE realm = ?1 AND (lineage, id) IN (
+      SELECT lineage, id FROM credential INDEXED BY credential_by_expiry
       WHERE realm = ?1 AND expires_at <= ?2 ORDER BY expires_at LIMIT ?3)";
 
 // A few tasks at a time, so that what one step has emptied is not walked through again and again.
@@ -165,8 +169,8 @@ const SESSIONS: &str = "
     WITH due AS MATERIALIZED (
       SELECT realm, id FROM task INDEXED BY task_by_deadline
       WHERE realm = ?1 AND deadline_at <= ?2 ORDER BY deadline_at LIMIT 128)
-    DELETE FROM session WHERE (realm, id) IN (
-      SELECT s.realm, s.id FROM due d
+    DELETE FROM session WHERE realm = ?1 AND id IN (
+      SELECT s.id FROM due d
       CROSS JOIN lineage l ON l.realm = d.realm AND l.task = d.id
       CROSS JOIN session s ON s.realm = l.realm AND s.lineage = l.id
       LIMIT ?3)";
@@ -180,19 +184,19 @@ const LINEAGES: &str = "
     LIMIT ?3";
 
 const DELETE_LINEAGES: &str = "
-    DELETE FROM lineage WHERE (realm, id) IN (
-      SELECT j.value ->> 0, unhex(j.value ->> 1) FROM jsonb_each(?1) j)";
+    DELETE FROM lineage WHERE realm = ?3 AND id IN (
+      SELECT substr(?2, j.value ->> 0, 16) FROM jsonb_each(?1) j)";
 
 const SPENT: &str = "
     WITH due AS MATERIALIZED (
       SELECT realm, id FROM task INDEXED BY task_by_deadline
       WHERE realm = ?1 AND deadline_at <= ?2 ORDER BY deadline_at LIMIT 128)
-    DELETE FROM spent WHERE (realm, task, grant_name) IN (
-      SELECT s.realm, s.task, s.grant_name FROM due d
+    DELETE FROM spent WHERE realm = ?1 AND (task, grant_name) IN (
+      SELECT s.task, s.grant_name FROM due d
       CROSS JOIN spent s ON s.realm = d.realm AND s.task = d.id
       LIMIT ?3)";
 
 const TASKS: &str = "
-    DELETE FROM task WHERE (realm, id) IN (
-      SELECT realm, id FROM task INDEXED BY task_by_deadline
+    DELETE FROM task WHERE realm = ?1 AND id IN (
+      SELECT id FROM task INDEXED BY task_by_deadline
       WHERE realm = ?1 AND deadline_at <= ?2 ORDER BY deadline_at LIMIT min(?3, 128))";

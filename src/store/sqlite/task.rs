@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::row::{Seal, body, bytes, column, down, json, realm, state, stored};
+use super::bulk::Bulk;
+use super::row::{Seal, body, bytes, column, down, realm, state, stored};
 use crate::domain::ids::{Realm, TaskId};
 use crate::domain::name::TaskName;
 use crate::domain::task::Task;
@@ -25,22 +26,15 @@ pub(super) async fn load(
     if keys.tasks.is_empty() && keys.names.is_empty() {
         return Ok(());
     }
-    let ids: Vec<_> = keys
-        .tasks
-        .iter()
-        .map(|(realm, id)| (realm.number(), hex::encode(id.as_bytes())))
-        .collect();
-    let names: Vec<_> = keys
-        .names
-        .iter()
-        .map(|(realm, name)| (realm.number(), name.as_str()))
-        .collect();
-    let rows = sqlx::query(LOAD)
-        .bind(json(&ids)?)
-        .bind(json(&names)?)
-        .fetch_all(db)
-        .await
-        .map_err(down)?;
+    let (mut ids, mut names) = (Bulk::default(), Bulk::default());
+    for (realm, id) in &keys.tasks {
+        ids.row().number(realm.number()).sized(id.as_bytes());
+    }
+    for (realm, name) in &keys.names {
+        names.row().number(realm.number()).text(name.as_str());
+    }
+    let query = names.bind(ids.bind(sqlx::query(LOAD)));
+    let rows = query.fetch_all(db).await.map_err(down)?;
     for row in &rows {
         let (realm, task) = decode(row, 0, mac)?;
         into.of(realm).put_task(task);
@@ -54,23 +48,22 @@ pub(super) async fn write(
     mac: &dyn RowMac,
     tasks: &BTreeMap<(Realm, TaskId), &Task>,
 ) -> Result<u64, Down> {
-    let mut rows = Vec::with_capacity(tasks.len());
+    let mut rows = Bulk::default();
     for ((realm, _), task) in tasks {
         let body = body(task)?;
         let columns = Columns::of(task)?;
         let code = columns.seal(*realm).code(mac, &body);
-        rows.push((
-            realm.number(),
-            hex::encode(columns.id),
-            columns.external,
-            columns.state,
-            columns.epoch,
-            columns.deadline,
-            body,
-            code,
-        ));
+        rows.row()
+            .number(realm.number())
+            .sized(&columns.id)
+            .text(columns.external)
+            .number(columns.state)
+            .number(columns.epoch)
+            .number(columns.deadline)
+            .text(&body)
+            .sized(&code);
     }
-    let done = sqlx::query(WRITE).bind(json(&rows)?).execute(db).await;
+    let done = rows.bind(sqlx::query(WRITE)).execute(db).await;
     done.map(|done| done.rows_affected()).map_err(down)
 }
 
@@ -171,16 +164,19 @@ impl<'a> Columns<'a> {
 const LOAD: &str = "
     SELECT t.realm, t.id, t.external, t.state, t.epoch, t.deadline_at, t.body, t.mac
     FROM jsonb_each(?1) j
-    CROSS JOIN task t ON t.realm = j.value ->> 0 AND t.id = unhex(j.value ->> 1)
+    CROSS JOIN task t ON t.realm = j.value ->> 0 AND t.id = substr(?2, j.value ->> 1, 16)
     UNION ALL
     SELECT t.realm, t.id, t.external, t.state, t.epoch, t.deadline_at, t.body, t.mac
-    FROM jsonb_each(?2) j
-    CROSS JOIN task t ON t.realm = j.value ->> 0 AND t.external = j.value ->> 1";
+    FROM jsonb_each(?3) j
+    CROSS JOIN task t ON t.realm = j.value ->> 0 AND 
+      t.external = CAST(substr(?4, j.value ->> 1, j.value ->> 2) AS TEXT)";
 
 const WRITE: &str = "
     INSERT INTO task (realm, id, external, state, epoch, deadline_at, body, mac)
-    SELECT j.value ->> 0, unhex(j.value ->> 1), j.value ->> 2, j.value ->> 3, j.value ->> 4,
-      j.value ->> 5, j.value ->> 6, unhex(j.value ->> 7)
+    SELECT j.value ->> 0, substr(?2, j.value ->> 1, 16),
+      CAST(substr(?2, j.value ->> 2, j.value ->> 3) AS TEXT), j.value ->> 4, j.value ->> 5,
+      j.value ->> 6, CAST(substr(?2, j.value ->> 7, j.value ->> 8) AS TEXT),
+      substr(?2, j.value ->> 9, 32)
     FROM jsonb_each(?1) j WHERE true
     ON CONFLICT (realm, id) DO UPDATE SET state = excluded.state, epoch = excluded.epoch,
       body = excluded.body, mac = excluded.mac

@@ -80,6 +80,7 @@ impl Upkeep for SqliteStore {
         Box::pin(async move {
             self.signals.closing.cancel();
             self.signals.done.cancelled().await;
+            self.rested.cancelled().await;
             self.db.read.close().await;
             if let Err(down) = self.db.gate.close().await {
                 tracing::warn!(%down, "the database did not close");

@@ -6,12 +6,15 @@ use std::collections::BTreeSet;
 use crate::domain::grant::SecretPath;
 use crate::domain::ids::{CredentialId, LineageId, Realm, SessionId, TaskId};
 use crate::domain::key::Thumbprint;
+use crate::domain::lineage::Lineage;
 use crate::domain::name::{GrantName, InstanceName, TaskName};
 use crate::domain::task::Epoch;
 use crate::ledger::bar::BarKey;
 use crate::ledger::change::{Change, Expectation, Once, Write};
 
-/// The keys of the rows that a batch names.
+/// The keys of the rows that a batch names. The id of a row that a change makes is not among them: it
+/// was drawn at random a moment ago. What the row claims besides, its name or instance or key, is; and
+/// a row that is there all the same fails the batch.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Keys {
     pub(in crate::store) tasks: BTreeSet<(Realm, TaskId)>,
@@ -34,8 +37,9 @@ impl Keys {
             for expectation in &change.expects {
                 keys.expectation(change.realm, expectation);
             }
+            let made = Made::by(change);
             for write in &change.writes {
-                keys.write(change.realm, write);
+                keys.write(change.realm, write, &made);
             }
         }
         keys
@@ -63,36 +67,42 @@ impl Keys {
         }
     }
 
-    fn write(&mut self, realm: Realm, write: &Write) {
+    fn write(&mut self, realm: Realm, write: &Write, made: &Made) {
         match write {
             Write::Task(task) => {
-                self.tasks.insert((realm, task.id));
                 if task.epoch == Epoch::FIRST {
                     self.names.insert((realm, task.name.clone()));
                     self.bars
                         .insert((realm, BarKey::TaskName(task.name.clone())));
+                } else {
+                    self.tasks.insert((realm, task.id));
                 }
             }
             Write::Lineage(lineage) => {
-                self.lineages.insert((realm, lineage.id));
-                self.tasks.insert((realm, lineage.task));
                 if lineage.epoch == Epoch::FIRST {
-                    let instance = lineage.instance.clone();
-                    self.instances.insert((realm, lineage.task, instance));
+                    self.opened_lineage(realm, lineage, made);
+                } else {
+                    self.lineages.insert((realm, lineage.id));
                 }
             }
             Write::Session(session) => {
-                self.sessions.insert((realm, session.id));
-                self.lineages.insert((realm, session.lineage));
-                if session.epoch == Epoch::FIRST {
+                let lineage_made = made.lineages.contains(&session.lineage);
+                if session.epoch != Epoch::FIRST {
+                    self.sessions.insert((realm, session.id));
+                } else if !lineage_made {
                     self.held_by.insert((realm, session.lineage, session.key));
+                }
+                if !lineage_made {
+                    self.lineages.insert((realm, session.lineage));
                 }
             }
             Write::Credential(credential) => {
-                self.sessions.insert((realm, credential.session));
-                self.lineages.insert((realm, credential.lineage));
-                self.credentials
-                    .insert((realm, credential.lineage, credential.id));
+                if !made.sessions.contains(&credential.session) {
+                    self.sessions.insert((realm, credential.session));
+                }
+                if !made.lineages.contains(&credential.lineage) {
+                    self.lineages.insert((realm, credential.lineage));
+                }
                 if let Some(parent) = credential.parent {
                     self.parent(realm, credential.lineage, parent);
                 }
@@ -112,9 +122,55 @@ impl Keys {
         }
     }
 
+    /// Nothing hangs on a task that the same change makes.
+    fn opened_lineage(&mut self, realm: Realm, lineage: &Lineage, made: &Made) {
+        if !made.tasks.contains(&lineage.task) {
+            self.tasks.insert((realm, lineage.task));
+            let instance = lineage.instance.clone();
+            self.instances.insert((realm, lineage.task, instance));
+        }
+    }
+
     fn parent(&mut self, realm: Realm, lineage: LineageId, credential: CredentialId) {
         self.credentials.insert((realm, lineage, credential));
         self.bars.insert((realm, BarKey::Credential(credential)));
+    }
+}
+
+/// The rows that one change makes.
+#[derive(Default)]
+struct Made {
+    tasks: Vec<TaskId>,
+    lineages: Vec<LineageId>,
+    sessions: Vec<SessionId>,
+}
+
+impl Made {
+    fn by(change: &Change) -> Self {
+        let mut made = Self::default();
+        for write in &change.writes {
+            match write {
+                Write::Task(task) if task.epoch == Epoch::FIRST => made.tasks.push(task.id),
+                Write::Lineage(lineage) if lineage.epoch == Epoch::FIRST => {
+                    made.lineages.push(lineage.id);
+                }
+                Write::Session(session) if session.epoch == Epoch::FIRST => {
+                    made.sessions.push(session.id);
+                }
+                Write::Task(_)
+                | Write::Lineage(_)
+                | Write::Session(_)
+                | Write::Credential(_)
+                | Write::Once(_)
+                | Write::Spend { .. }
+                | Write::Bar(_)
+                | Write::Source(_)
+                | Write::Secret(_)
+                | Write::SecretDeleted { .. }
+                | Write::Key(_) => {}
+            }
+        }
+        made
     }
 }
 

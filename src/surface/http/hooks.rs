@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 
-use crate::context::github_hook::BadDelivery;
+use crate::context::hook::BadDelivery;
 use crate::domain::name::SourceName;
 use crate::error::{Code, Error};
 use crate::surface::http::problem;
@@ -30,7 +30,7 @@ pub async fn handle(
             "no source of this name takes webhooks",
         ));
     };
-    let outcome = hook.verify(&headers, &body);
+    let outcome = hook.verify(&headers, &body, public.broker.clock.now());
     let label = match &outcome {
         Ok(_) => "taken",
         Err(BadDelivery::Signature) => "unsigned",
@@ -50,7 +50,7 @@ pub async fn handle(
         }
         Err(BadDelivery::Signature) => problem::response(&Error::new(
             Code::EvidenceInvalid,
-            "the delivery is not signed by a configured secret",
+            "the delivery shows no configured secret",
         )),
         Err(BadDelivery::Body) => problem::response(&Error::new(
             Code::RequestMalformed,

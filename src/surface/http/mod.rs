@@ -2,6 +2,7 @@
 
 mod activity;
 pub mod admin;
+pub mod answer;
 mod connection;
 pub mod form;
 mod guard;
@@ -14,5 +15,6 @@ pub mod problem;
 pub mod public;
 pub mod secret;
 pub mod serve;
+pub mod svid;
 pub mod tls;
 mod wire;

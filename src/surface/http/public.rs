@@ -8,16 +8,16 @@ use axum::routing::{get, post};
 
 use crate::broker::Broker;
 use crate::broker::observe::Rereads;
-use crate::context::github_hook::GithubHook;
+use crate::context::hook::Hook;
 use crate::domain::name::SourceName;
-use crate::surface::http::{hooks, oauth, secret};
+use crate::surface::http::{hooks, oauth, secret, svid};
 use crate::surface::settings::ResourceServer;
 
 /// What the handlers of the public listener share.
 pub struct Public {
     pub broker: Arc<Broker>,
     pub servers: Vec<ResourceServer>,
-    pub hooks: BTreeMap<SourceName, GithubHook>,
+    pub hooks: BTreeMap<SourceName, Box<dyn Hook>>,
     pub rereads: Arc<Rereads>,
 }
 
@@ -30,6 +30,10 @@ pub fn router(public: Arc<Public>) -> Router {
         .route(oauth::REVOKE, post(oauth::revoke::handle))
         .route(oauth::JWKS, get(oauth::metadata::jwks))
         .route("/api/v1/secret/{*path}", get(secret::handle))
+        .route(svid::JWT, post(svid::jwt))
+        .route(svid::DISCOVERY, get(svid::discovery))
+        .route(svid::JWKS, get(svid::jwks))
+        .route(svid::BUNDLE, get(svid::bundle))
         .route("/hooks/{source}", post(hooks::handle));
     // RFC 8414 §3.1 puts the well-known part before the issuer's own path.
     let well_known = format!("/.well-known/oauth-authorization-server{path}");

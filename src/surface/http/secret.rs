@@ -2,23 +2,22 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderValue, header};
+use http::HeaderMap;
 use serde::Serialize;
 
 use crate::broker::issued::Issued;
 use crate::broker::laps::ended;
-use crate::broker::read::ReadRequest;
+use crate::broker::read::{ReadRequest, Wanted};
 use crate::domain::credential::CredentialKind;
 use crate::error::{Code, Error};
 use crate::mint::Product;
 use crate::surface::http::form::malformed;
 use crate::surface::http::public::Public;
-use crate::surface::http::{present, problem};
+use crate::surface::http::{answer, present, problem};
 
 pub async fn handle(
     State(public): State<Arc<Public>>,
@@ -27,7 +26,7 @@ pub async fn handle(
 ) -> Response {
     let clock = public.broker.clock.as_ref();
     let began = clock.elapsed();
-    let outcome = answer(&public, &path, &headers).await;
+    let outcome = take(&public, &path, &headers).await;
     ended(clock, "read", began, &outcome);
     match outcome {
         Ok(response) => response,
@@ -35,7 +34,7 @@ pub async fn handle(
     }
 }
 
-async fn answer(public: &Public, path: &str, headers: &HeaderMap) -> Result<Response, Error> {
+async fn take(public: &Public, path: &str, headers: &HeaderMap) -> Result<Response, Error> {
     let (scheme, token) = present::token(headers)?;
     let proof = present::proof(
         headers,
@@ -52,7 +51,7 @@ async fn answer(public: &Public, path: &str, headers: &HeaderMap) -> Result<Resp
             token,
             scheme,
             proof,
-            path,
+            wanted: Wanted::Secret(path),
         })
         .await?;
     encode(&issued)
@@ -97,9 +96,5 @@ fn encode(issued: &Issued) -> Result<Response, Error> {
             expires_at: issued.credential().expires_at.to_string(),
         },
     };
-    let mut response = Json(body).into_response();
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(answer::unkept(body))
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use writ::broker::administer::Haste;
 use writ::broker::revoke::Ending;
 use writ_keys::{KeyState, Purpose};
 use writ_practice::client::SessionKey;
@@ -69,7 +70,12 @@ pub(super) async fn day() -> (Held, Vec<String>) {
         .await
         .unwrap();
     verbs
-        .move_key(&new.id.to_string(), KeyState::Active, &order())
+        .move_key(
+            &new.id.to_string(),
+            KeyState::Active,
+            Haste::AtOnce,
+            &order(),
+        )
         .await
         .unwrap();
     let site = held.broker.site();

@@ -1,12 +1,14 @@
 //! What is over takes with it exactly what stood on it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use writ::broker::revoke::Order;
+use writ::jobs::patrol::Patrol;
 use writ_practice::client::SessionKey;
-use writ_practice::{Conclusion, HookSettings};
+use writ_practice::{Conclusion, HookSettings, Mode, Target};
 
-use crate::support::held::{BILLING, Held};
+use crate::support::held::{BILLING, Held, two_jobs};
 use crate::support::profiles::DEPLOY;
 
 #[tokio::test]
@@ -77,6 +79,62 @@ async fn a_lost_webhook_delays_the_end_by_no_more_than_the_facts_age() {
     renewal.assert_refused(400, "context_ended");
     assert_eq!(renewal.field(), "pipeline.status");
     assert_eq!(held.broker.recorded().await, before);
+    assert!(!held.is_active().await);
+}
+
+#[tokio::test]
+async fn the_end_that_no_webhook_told_of_is_found_although_nobody_renews() {
+    let held = Held::billing(DEPLOY).await;
+    let key = SessionKey::generate().unwrap();
+    let run = two_jobs(&held.broker).await;
+    let other = held
+        .client
+        .exchange(&run.jobs[0], Some(&key), BILLING)
+        .await;
+    other.assert_issued();
+    held.broker.silence_hooks();
+    let round = async || {
+        let mut patrol = Patrol::new(Arc::clone(&held.broker.wired.broker));
+        patrol.run().await.unwrap().asked
+    };
+    assert_eq!(
+        round().await,
+        0,
+        "asked about what was heard of a moment ago"
+    );
+
+    let site = held.broker.site();
+    site.cancel_run(held.run.run_id).await.unwrap();
+    held.broker.pass(Duration::from_mins(3)).await;
+    held.broker.fault(Target::Api, Mode::Down);
+    assert!(round().await > 0);
+    assert!(held.is_active().await, "an outage ended a task");
+    held.broker.mend().await;
+    assert!(round().await > 0);
+    assert!(!held.is_active().await);
+    assert!(held.client.is_active(&other).await, "another run ended");
+}
+
+#[tokio::test]
+async fn an_end_that_is_known_and_was_not_acted_on_is_acted_on_without_asking_again() {
+    let held = Held::billing(DEPLOY).await;
+    held.broker.silence_hooks();
+    let site = held.broker.site();
+    site.cancel_run(held.run.run_id).await.unwrap();
+    let broker = &held.broker.wired.broker;
+    let records = broker.store.records(broker.realm, None, 9).await.unwrap();
+    for record in &records {
+        let tied = broker.store.bound(broker.realm, record).await.unwrap();
+        let mut bindings = tied[0].lineage.bindings.iter();
+        let binding = bindings.find(|b| b.record == *record).unwrap();
+        let none = Duration::ZERO;
+        held.broker.pass(Duration::from_secs(1)).await;
+        broker.observer.reread(record, &binding.locate, none).await;
+    }
+    assert!(held.is_active().await, "it was only looked at");
+    held.broker.fault(Target::Api, Mode::Down);
+    let mut patrol = Patrol::new(Arc::clone(broker));
+    patrol.run().await.unwrap();
     assert!(!held.is_active().await);
 }
 

@@ -41,17 +41,18 @@ fn fetched(broker: &Broker) -> u64 {
 }
 
 #[tokio::test]
-async fn a_new_key_of_the_issuer_is_picked_up() {
+async fn a_new_key_of_the_issuer_is_unknown_until_the_issuer_is_asked_and_then_good() {
     let broker = Broker::with(OPEN).await;
     let (client, job) = (broker.client(), job(&broker).await);
     let old = bearer(&broker, &job);
     client.exchange_token(&old, None, &[]).await.assert_issued();
     broker.site().keys().rotate(true);
+    let (new, before) = (bearer(&broker, &job), credentials(&broker).await.len());
+    let early = client.exchange_token(&new, None, &[]).await;
+    early.assert_refused(503, "issuer_unavailable");
+    assert_eq!(credentials(&broker).await.len(), before);
     broker.pass(COOLDOWN + SECOND).await;
-    let new = client
-        .exchange_token(&bearer(&broker, &job), None, &[])
-        .await;
-    new.assert_issued();
+    client.exchange_token(&new, None, &[]).await.assert_issued();
     assert_eq!(fetched(&broker), 2);
 }
 

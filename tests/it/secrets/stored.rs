@@ -37,7 +37,7 @@ async fn the_newest_version_is_read_and_the_lease_says_which() {
     let all = held.broker.credentials().await;
     let versions = all.iter().filter_map(|c| match &c.kind {
         CredentialKind::SecretLease(lease) => Some(lease.version),
-        CredentialKind::AccessToken(_) => None,
+        CredentialKind::AccessToken(_) | CredentialKind::JwtSvid(_) => None,
     });
     let mut versions: Vec<_> = versions.collect();
     versions.sort_unstable();
@@ -106,8 +106,9 @@ async fn a_sealed_row_swapped_for_anothers_does_not_open() {
          (SELECT * FROM secret_version WHERE path = 'ci/staging/db') o WHERE secret_version.path = 'ci/prod/db'",
         // The row of another path, under this path's name.
         "UPDATE OR REPLACE secret_version SET path = 'ci/prod/db' WHERE path = 'ci/staging/db'",
-        // One bit.
-        "UPDATE secret_version SET sealed = CAST(x'00' || substr(sealed, 2) AS BLOB) WHERE path = 'ci/prod/db'",
+        // One byte.
+        "UPDATE secret_version SET sealed = CAST(CASE substr(sealed, 1, 1) WHEN x'00' THEN x'01' ELSE x'00' END \
+         || substr(sealed, 2) AS BLOB) WHERE path = 'ci/prod/db'",
         // A deleted or older version brought back.
         "UPDATE secret SET latest = 7 WHERE path = 'ci/prod/db'",
     ] {

@@ -58,6 +58,7 @@ fn grants() -> Grants {
         audiences: BTreeSet::from(["https://api.example".parse().unwrap()]),
         scopes: BTreeSet::from(["read".parse().unwrap(), "write".parse().unwrap()]),
         secrets: BTreeSet::from(["prod/*".parse().unwrap()]),
+        jwt_svids: BTreeSet::new(),
         uses: Some(3),
     };
     Grants::new(BTreeMap::from([(grant(), grant_of)]))

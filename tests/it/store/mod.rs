@@ -24,6 +24,7 @@ use writ::store::{Settings, Store};
 mod admission;
 mod durability;
 mod fixtures;
+mod plans;
 mod reading;
 mod sqlite_only;
 mod upkeep;

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use futures_util::future::join_all;
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use writ::domain::ids::Realm;
@@ -114,6 +115,25 @@ async fn a_broken_row_stops_only_the_changes_that_need_it() {
     let outcomes = super::admission::all(&world, changes).await;
     for (n, outcome) in outcomes.iter().enumerate() {
         assert_eq!(outcome.is_ok(), n != 13, "{n}: {outcome:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_row_is_the_answer_to_one_look_up_of_those_that_are_made_together() {
+    let world = World::sqlite().await;
+    let (broken, whole) = (Job::new("1/1", "a"), Job::new("2/1", "a"));
+    admitted(&world, broken.open()).await;
+    admitted(&world, whole.open()).await;
+    let mut db = intruder(&world).await;
+    let rot = "UPDATE task SET body = '{}' WHERE external = 'github/1/1'";
+    sqlx::query(rot).execute(&mut db).await.unwrap();
+    let sessions = (0..32).map(|n| if n == 13 { &broken } else { &whole }.session.id);
+    let held = sessions.map(|session| world.store.held(REALM, session));
+    for (n, held) in join_all(held).await.into_iter().enumerate() {
+        match held {
+            Ok(held) => assert!(n != 13 && held.unwrap().task == whole.task, "{n}"),
+            Err(_) => assert_eq!(n, 13),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use writ::broker::observe::Stale;
 use writ::cli::wire::{Wired, wire};
 use writ::config;
 use writ::domain::time::Timestamp;
@@ -16,14 +17,18 @@ use writ::seams::{Clock, ManualClock, SystemEntropy};
 use writ::surface::http::public;
 use writ::surface::http::serve::{Limits, Listener, serve};
 use writ_practice::{
-    CreatedRepo, EnvironmentSpec, HookSettings, HookTarget, NewRepo, Options, Rules, Running, Site,
-    World,
+    Cluster, CreatedRepo, EnvironmentSpec, HookSettings, HookTarget, Lab, LabProject, NewRepo,
+    Options, Rules, Running, Site, World,
 };
 
 use super::client::Client;
 
 /// What a webhook is signed with.
 pub const HOOK_SECRET: &str = "hook-secret-canary-1f2e";
+
+/// What GitLab's webhooks are signed with, where they are: the base64 of `SIGNING_KEY`.
+pub const SIGNING_TOKEN: &str = "whsec_c2lnbmluZy1rZXktY2FuYXJ5LTBjNWUtMDEyMzQ1Njc=";
+pub const SIGNING_KEY: &[u8] = b"signing-key-canary-0c5e-01234567";
 
 /// What the practice world's API wants.
 pub const API_TOKEN: &str = "api-token-canary-9a8b";
@@ -35,12 +40,20 @@ pub const BILLING_SECRET: &str = "billing-secret-0123456789abcdef0123456789abcde
 pub const REPO: &str = "octo/app";
 pub const ENVIRONMENT: &str = "production";
 
+/// Where the GitLab instance of the world is.
+pub const LAB: &str = "/lab";
+
+/// Where the Kubernetes cluster of the world is.
+pub const CLUSTER: &str = "/cluster";
+
 /// A broker and the world around it.
 pub struct Broker {
     pub wired: Wired,
     pub world: Running,
     pub clock: Arc<ManualClock>,
     pub repo: CreatedRepo,
+    /// The project at the GitLab instance, of the same path.
+    pub project: LabProject,
     /// The broker's issuer, which is also where it listens.
     pub issuer: String,
     /// The data directory: database, keys, the files of the configuration.
@@ -60,6 +73,8 @@ impl Broker {
         install_tls();
         let world = World::start(Options {
             api_token: API_TOKEN.to_owned(),
+            labs: vec![LAB.to_owned()],
+            clusters: vec![CLUSTER.to_owned()],
             ..Options::default()
         })
         .await
@@ -67,6 +82,8 @@ impl Broker {
         let site = world.site("").unwrap();
         let repo = site.create_repo(NewRepo::new("octo", "app")).unwrap();
         site.create_environment(environment(30)).unwrap();
+        let lab = world.lab(LAB).unwrap();
+        let project = lab.create_project(REPO).unwrap();
 
         let files = tempfile::Builder::new()
             .prefix("writ-it")
@@ -74,10 +91,14 @@ impl Broker {
             .unwrap();
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}", tcp.local_addr().unwrap());
+        let profile = profile
+            .replace("{lab}", lab.issuer())
+            .replace("{cluster}", world.cluster(CLUSTER).unwrap().issuer())
+            .replace("{lab.project}", &project.project_id.to_string());
         let text = text(
             &issuer,
             site,
-            profile,
+            &profile,
             top,
             repo.repository_id,
             files.path(),
@@ -122,6 +143,7 @@ impl Broker {
             wired,
             clock,
             repo,
+            project,
             issuer,
             files,
             follower,
@@ -134,6 +156,14 @@ impl Broker {
         self.world.site("").unwrap()
     }
 
+    pub fn lab(&self) -> &Arc<Lab> {
+        self.world.lab(LAB).unwrap()
+    }
+
+    pub fn cluster(&self) -> &Arc<Cluster> {
+        self.world.cluster(CLUSTER).unwrap()
+    }
+
     pub fn client(&self) -> Client {
         Client::new(self)
     }
@@ -143,6 +173,9 @@ impl Broker {
     pub async fn pass(&self, time: Duration) {
         self.clock.advance(time);
         keep_time(self.site(), self.clock.as_ref());
+        let ahead = self.clock.now().seconds() - now().seconds();
+        self.lab().set_clock_offset(ahead);
+        self.cluster().set_clock_offset(ahead);
         self.hear().await;
     }
 
@@ -178,7 +211,13 @@ impl Broker {
             let Ok(record) = tokio::time::timeout(Duration::ZERO, next).await else {
                 return;
             };
-            if self.wired.broker.reread(&record).await.is_err() {
+            if self
+                .wired
+                .broker
+                .reread(&record, Stale::Hinted)
+                .await
+                .is_err()
+            {
                 self.wired.rereads.later(record);
             }
         }
@@ -212,6 +251,7 @@ pub fn environment(wait_timer: u32) -> EnvironmentSpec {
 fn text(issuer: &str, site: &Site, profile: &str, top: &str, repo: u64, dir: &Path) -> String {
     secret_file(dir, "hook", HOOK_SECRET);
     secret_file(dir, "api", API_TOKEN);
+    secret_file(dir, "signing", SIGNING_TOKEN);
     let digest = hex::encode(ring::digest::digest(
         &ring::digest::SHA256,
         BILLING_SECRET.as_bytes(),

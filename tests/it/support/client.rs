@@ -182,6 +182,21 @@ impl Client {
         try_answer(request).await
     }
 
+    /// A JWT-SVID for an audience, taken with the token of an earlier answer.
+    pub async fn svid(&self, audience: &str, earlier: &Answer, key: Option<&SessionKey>) -> Answer {
+        let url = format!("{}/api/v1/svid/jwt", self.issuer);
+        let token = earlier.text("access_token");
+        let body = serde_json::json!({ "audience": audience });
+        let request = self.http.post(&url).json(&body);
+        let request = match key {
+            Some(key) => request
+                .header("Authorization", format!("DPoP {token}"))
+                .header("DPoP", self.proof(key, "POST", &url, Some(token))),
+            None => request.bearer_auth(token),
+        };
+        try_answer(request).await.expect("an answer")
+    }
+
     /// What the resource server `billing` learns of a token.
     pub async fn introspect(&self, token: &str) -> Answer {
         let url = format!("{}/oauth2/introspect", self.issuer);

@@ -289,13 +289,15 @@ pub async fn until<F: Future<Output = bool>>(mut so: impl FnMut() -> F) {
 }
 
 /// The binary under test: this build's, or the one that `WRIT_BINARY` names.
-fn writ() -> Command {
+pub fn writ() -> Command {
     let given = std::env::var_os("WRIT_BINARY");
     let path = given.unwrap_or_else(|| env!("CARGO_BIN_EXE_writ").into());
     let mut command = Command::new(path);
     command
         .env_remove("WRIT_CONFIG")
         .env_remove("WRIT_ADMIN_SOCKET")
+        .env_remove("ACTIONS_ID_TOKEN_REQUEST_URL")
+        .env_remove("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
         .kill_on_drop(true);
     command
 }

@@ -36,6 +36,7 @@ via = ["pull"]
 audiences = ["https://deploy.example", "https://billing.example"]
 scopes = ["deploy:read", "deploy:write"]
 secrets = ["ci/prod/*"]
+jwt_svids = ["https://db.example"]
 "#;
 
 /// Bound to the job by issuer proof alone: no call out is ever made for it.

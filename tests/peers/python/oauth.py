@@ -12,6 +12,7 @@ SETTINGS is a JSON file:
     audience         a granted audience that the resource server below answers for
     resource_server  {name, secret}: its credentials
     secret           {path, value}: a secret that the job may read
+    svid_audience    a service that the job may prove its identity to
 """
 
 import json
@@ -30,6 +31,7 @@ from requests_oauth2client.exceptions import EndpointError
 PEER = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
 ISSUER = PEER["issuer"]
 METADATA = f"{ISSUER}/.well-known/oauth-authorization-server"
+SVID_URL = f"{ISSUER}/api/v1/svid/jwt"
 SECRET_URL = f"{ISSUER}/api/v1/secret/{PEER['secret']['path']}"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
 TIMEOUT = 10
@@ -142,6 +144,34 @@ def _() -> None:
     response = requests.get(SECRET_URL, auth=session, timeout=TIMEOUT)
     same(response.status_code, 200, "status")
     same(response.json()["value"], PEER["secret"]["value"], "value")
+
+
+@check("PyJWT verifies a JWT-SVID by OIDC discovery, and by no other key")
+def _() -> None:
+    audience = PEER["svid_audience"]
+    response = requests.post(SVID_URL, json={"audience": audience}, auth=session, timeout=TIMEOUT)
+    same(response.status_code, 200, "status")
+    svid = response.json()["svid"]
+    issuer = f"{ISSUER}/svid"
+    found = requests.get(f"{issuer}/.well-known/openid-configuration", timeout=TIMEOUT).json()
+    same(found["issuer"], issuer, "issuer")
+    trust = ssl.create_default_context(cafile=os.environ["REQUESTS_CA_BUNDLE"])
+    keys = jwt.PyJWKClient(found["jwks_uri"], ssl_context=trust, timeout=TIMEOUT)
+    claims = jwt.decode(
+        svid,
+        keys.get_signing_key_from_jwt(svid),
+        algorithms=found["id_token_signing_alg_values_supported"],
+        issuer=issuer,
+        audience=audience,
+        options={"require": ["exp", "iat", "jti", "sub"]},
+    )
+    same(claims["sub"], response.json()["spiffe_id"], "sub")
+    others = jwt.PyJWKClient(job.jwks_uri, ssl_context=trust, timeout=TIMEOUT)
+    try:
+        others.get_signing_key_from_jwt(svid)
+    except jwt.PyJWKClientError:
+        return
+    raise AssertionError("a key of access tokens answers for it")
 
 
 @check("the bound token is no bearer token")

@@ -41,6 +41,9 @@ pub enum GoodFor {
         path: SecretPath,
         version: u32,
     },
+    JwtSvid {
+        audience: Audience,
+    },
 }
 
 /// What it is once it has been revoked: in a revocation's answer what it is now, in a task's what it
@@ -82,6 +85,9 @@ impl From<&CredentialKind> for GoodFor {
             CredentialKind::SecretLease(lease) => Self::SecretLease {
                 path: lease.path.clone(),
                 version: lease.version,
+            },
+            CredentialKind::JwtSvid(svid) => Self::JwtSvid {
+                audience: svid.audience.clone(),
             },
         }
     }

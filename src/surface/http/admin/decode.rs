@@ -82,13 +82,17 @@ pub(super) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|e| malformed(format!("the body: {e}"), "body"))
 }
 
+/// Reads a JSON body that may be left out.
+pub(super) fn json_or_default<T: DeserializeOwned + Default>(body: &Bytes) -> Result<T, Error> {
+    if body.is_empty() {
+        return Ok(T::default());
+    }
+    json(body)
+}
+
 /// Who orders, and the reason in the body, if there is one.
 pub(super) fn order(operator: &Operator, body: &Bytes) -> Result<Order, Error> {
-    let raw: RawOrder = if body.is_empty() {
-        RawOrder::default()
-    } else {
-        json(body)?
-    };
+    let raw: RawOrder = json_or_default(body)?;
     if let Some(reason) = &raw.reason
         && (reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control))
     {

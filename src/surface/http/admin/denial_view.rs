@@ -124,6 +124,7 @@ fn refusal(event: &Event) -> Option<(Verdict, &Refused)> {
         Event::Issued(_)
         | Event::Renewed(_)
         | Event::SecretRead(_)
+        | Event::SvidIssued(_)
         | Event::TaskClosed { .. }
         | Event::TaskRevoked { .. }
         | Event::SessionRevoked { .. }

@@ -55,7 +55,9 @@ impl From<&(StoredEntry, Leaf)> for EntryView {
 impl EntryView {
     fn told(self, event: &Event, id: DenialId) -> Self {
         match event {
-            Event::Issued(_) | Event::Renewed(_) | Event::SecretRead(_) => self,
+            Event::Issued(_) | Event::Renewed(_) | Event::SecretRead(_) | Event::SvidIssued(_) => {
+                self
+            }
             Event::Denied(refused) | Event::Undetermined(refused) => Self {
                 code: Some(refused.code),
                 field: refused.field.clone(),

@@ -11,6 +11,7 @@ use super::failed::Failed;
 use super::gate::Operator;
 use super::when::When;
 use super::{Answer, Shared, decode};
+use crate::broker::administer::Haste;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
 
@@ -38,6 +39,14 @@ pub struct NewKey {
     pub purpose: String,
 }
 
+/// How a key is to move.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeyStep {
+    /// Activate it although verifiers may not have heard of it yet.
+    pub at_once: bool,
+}
+
 pub(super) async fn list(State(state): Shared) -> Answer<KeyList> {
     let rows = state.broker.keys().await?;
     let keys = rows.iter().map(KeyView::from).collect();
@@ -60,10 +69,17 @@ pub(super) async fn step(
     State(state): Shared,
     Path((id, step)): Path<(String, String)>,
     Extension(operator): Extension<Operator>,
+    body: Bytes,
 ) -> Answer<KeyView> {
     let next = state_after(&step)?;
+    let wanted: KeyStep = decode::json_or_default(&body)?;
+    let haste = if wanted.at_once {
+        Haste::AtOnce
+    } else {
+        Haste::Patient
+    };
     let order = decode::plain_order(&operator);
-    let row = state.broker.move_key(&id, next, &order).await?;
+    let row = state.broker.move_key(&id, next, haste, &order).await?;
     Ok(Json(KeyView::from(&row)))
 }
 

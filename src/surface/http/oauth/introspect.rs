@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use http::HeaderMap;
 use serde::Serialize;
 use serde_json::json;
 
@@ -15,6 +14,7 @@ use crate::broker::laps::ended;
 use crate::domain::secret::Secret;
 use crate::error::{Code, Error};
 use crate::mint::access_token::Claims;
+use crate::surface::http::answer::unkept;
 use crate::surface::http::form::Form;
 use crate::surface::http::oauth::error::{Asked, response};
 use crate::surface::http::present;
@@ -41,14 +41,10 @@ async fn answer(public: &Public, headers: &HeaderMap, body: &[u8]) -> Result<Res
     let server = authenticate(&public.servers, headers, &form)?;
     let token = Secret::from(form.required("token")?.to_owned());
     let answer = public.broker.introspect(&token, &server.audiences).await?;
-    let mut response = match answer {
-        Introspection::Inactive => Json(json!({ "active": false })).into_response(),
-        Introspection::Active(claims) => Json(Told::of(&claims)).into_response(),
-    };
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(match answer {
+        Introspection::Inactive => unkept(json!({ "active": false })),
+        Introspection::Active(claims) => unkept(Told::of(&claims)),
+    })
 }
 
 #[derive(Serialize)]

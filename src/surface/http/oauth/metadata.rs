@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
 use serde::Serialize;
 
+use crate::surface::http::answer::kept;
 use crate::surface::http::oauth::{EXCHANGE_GRANT, INTROSPECT, JWKS, REFRESH_GRANT, REVOKE, TOKEN};
 use crate::surface::http::present::at;
 use crate::surface::http::public::Public;
@@ -50,13 +50,7 @@ pub async fn handle(State(public): State<Arc<Public>>) -> Response {
     Json(metadata).into_response()
 }
 
-/// The keys, with how long they may be kept: a key is published for longer than that before it
-/// signs, and withdrawn ones are gone from the next answer.
+/// The keys that verify access tokens.
 pub async fn jwks(State(public): State<Arc<Public>>) -> Response {
-    let mut response = Json(public.broker.minter.keys.load().jwks()).into_response();
-    let max_age = HeaderValue::from_static("public, max-age=60");
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, max_age);
-    response
+    kept(public.broker.minter.keys.load().jwks())
 }

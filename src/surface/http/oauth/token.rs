@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use http::HeaderMap;
 use serde::Serialize;
 
 use crate::attest::Evidence;
@@ -20,6 +20,7 @@ use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
 use crate::mint::Product;
+use crate::surface::http::answer::unkept;
 use crate::surface::http::form::{Form, malformed};
 use crate::surface::http::oauth::error::{Asked, response};
 use crate::surface::http::oauth::{
@@ -200,10 +201,5 @@ fn encode(issued: &Issued, now: Timestamp) -> Response {
         task_name: issued.task().name.as_str(),
         lineage: issued.lineage().id.to_string(),
     };
-    let mut response = axum::Json(body).into_response();
-    let no_store = HeaderValue::from_static("no-store");
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, no_store);
-    response
+    unkept(body)
 }

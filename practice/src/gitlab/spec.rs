@@ -1,0 +1,107 @@
+//! What a test asks of a GitLab instance.
+
+/// Where a job or pipeline stands, in the vendor's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LabStatus {
+    Created,
+    WaitingForResource,
+    Preparing,
+    Pending,
+    Running,
+    Success,
+    Failed,
+    Canceling,
+    Canceled,
+    Skipped,
+    Manual,
+    Scheduled,
+}
+
+impl LabStatus {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::WaitingForResource => "waiting_for_resource",
+            Self::Preparing => "preparing",
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Canceling => "canceling",
+            Self::Canceled => "canceled",
+            Self::Skipped => "skipped",
+            Self::Manual => "manual",
+            Self::Scheduled => "scheduled",
+        }
+    }
+
+    pub(crate) fn is_complete(self) -> bool {
+        match self {
+            Self::Success | Self::Failed | Self::Canceled | Self::Skipped => true,
+            Self::Created
+            | Self::WaitingForResource
+            | Self::Preparing
+            | Self::Pending
+            | Self::Running
+            | Self::Canceling
+            | Self::Manual
+            | Self::Scheduled => false,
+        }
+    }
+}
+
+/// A pipeline to start: its jobs run at once.
+#[derive(Debug, Clone)]
+pub struct StartPipeline {
+    pub project_id: u64,
+    pub jobs: Vec<LabJob>,
+    /// `aud` of the jobs' `id_tokens`.
+    pub audience: String,
+    pub git_ref: String,
+    pub source: String,
+}
+
+impl StartPipeline {
+    /// A push to `main`.
+    pub fn new(project_id: u64, audience: &str, jobs: Vec<LabJob>) -> Self {
+        Self {
+            project_id,
+            jobs,
+            audience: audience.to_owned(),
+            git_ref: "main".to_owned(),
+            source: "push".to_owned(),
+        }
+    }
+}
+
+/// One job of a pipeline.
+#[derive(Debug, Clone)]
+pub struct LabJob {
+    pub name: String,
+    /// Made without protection if the project has none of that name.
+    pub environment: Option<String>,
+}
+
+impl LabJob {
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            environment: None,
+        }
+    }
+
+    /// The same job, deploying to `environment`.
+    #[must_use]
+    pub fn in_environment(mut self, environment: &str) -> Self {
+        self.environment = Some(environment.to_owned());
+        self
+    }
+}
+
+/// Who may deploy to a protected environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Protection {
+    /// 30 developers, 40 maintainers, 60 administrators.
+    pub access_level: u64,
+    pub required_approvals: u64,
+}

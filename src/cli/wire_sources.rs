@@ -1,0 +1,202 @@
+//! Where the objects of the configured sources are made: who attests, who is asked, who is heard. What a
+//! source needs of its vendor is chosen here, once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::attest::Attestors;
+use crate::attest::generic::Generic;
+use crate::attest::github::GithubActions;
+use crate::attest::gitlab::GitlabCi;
+use crate::attest::jwks::Jwks;
+use crate::attest::kubernetes::Kubernetes;
+use crate::attest::oidc::OidcIssuer;
+use crate::attest::preset::Preset;
+use crate::attest::settings::{IssuerSettings, PeerRules};
+use crate::attest::token_review::TokenReview;
+use crate::cli::wire::StartError;
+use crate::config::Config;
+use crate::context::github::GithubApi;
+use crate::context::gitlab::GitlabApi;
+use crate::context::hook::{self, Hook};
+use crate::context::kubernetes::KubernetesApi;
+use crate::context::rest::RestApi;
+use crate::context::settings::SourceSettings;
+use crate::context::{ContextSource, Sources};
+use crate::domain::name::SourceName;
+use crate::domain::secret::Secret;
+use crate::outbound::{
+    Credential, CredentialError, Origin as Peerage, Outbound, OutboundSettings, Rules, Trust,
+};
+use crate::seams::Clock;
+
+pub(super) fn outbound(config: &Config, clock: Arc<dyn Clock>) -> Outbound {
+    // The lint has bounded plain HTTP to loopback already.
+    let plain = config
+        .issuers
+        .iter()
+        .any(|issuer| !issuer.issuer.is_https())
+        || config
+            .sources
+            .iter()
+            .any(|source| source.api.as_ref().is_some_and(|api| !api.url.is_https()));
+    Outbound::new(
+        OutboundSettings {
+            plain_http_on_loopback: plain,
+            ..OutboundSettings::default()
+        },
+        clock,
+    )
+}
+
+pub(super) fn attestors(
+    config: &Config,
+    outbound: &Outbound,
+    clock: &Arc<dyn Clock>,
+) -> Result<Attestors, StartError> {
+    let mut attestors = Attestors::default();
+    for settings in &config.issuers {
+        let issuer = settings.issuer.as_str().to_owned();
+        attestors.register(
+            issuer,
+            Arc::new(attestor(settings, config, outbound, clock)?),
+        );
+    }
+    Ok(attestors)
+}
+
+fn attestor(
+    settings: &IssuerSettings,
+    config: &Config,
+    outbound: &Outbound,
+    clock: &Arc<dyn Clock>,
+) -> Result<OidcIssuer, StartError> {
+    let trust_domain = config.broker.trust_domain.clone();
+    let words = &settings.vocabulary;
+    let preset: Box<dyn crate::attest::oidc::Preset> = match words.preset {
+        Preset::GithubActions => Box::new(GithubActions { trust_domain }),
+        Preset::GitlabCi => Box::new(GitlabCi { trust_domain }),
+        Preset::Kubernetes => Box::new(Kubernetes { trust_domain }),
+        Preset::Oidc => Box::new(Generic::new(trust_domain, words)),
+    };
+    let issuer = settings.issuer.as_str();
+    let discovery = format!("{issuer}/.well-known/openid-configuration");
+    let (origin, path) =
+        Peerage::split(&discovery).map_err(|_| StartError::Address(issuer.to_owned()))?;
+    let peer = outbound
+        .client_for(origin, rules(&settings.peer, None))
+        .map_err(|why| StartError::Peer {
+            name: settings.name.to_string(),
+            why,
+        })?;
+    Ok(OidcIssuer {
+        source: settings.name.clone(),
+        issuer: issuer.to_owned(),
+        audience: settings.audience.as_str().to_owned(),
+        algorithms: settings.algorithms.clone(),
+        max_age: settings.max_token_age,
+        mints_once: !words.preset.mints_again(),
+        keys: Arc::new(Jwks::new(issuer.to_owned(), path, peer, Arc::clone(clock))),
+        preset,
+        paths: words.paths.clone(),
+        review: review(settings, config, outbound)?,
+    })
+}
+
+/// A cluster whose API is configured is asked about each of its tokens.
+fn review(
+    settings: &IssuerSettings,
+    config: &Config,
+    outbound: &Outbound,
+) -> Result<Option<TokenReview>, StartError> {
+    let own = |source: &&SourceSettings| source.name == settings.name;
+    match (settings.vocabulary.preset, config.sources.iter().find(own)) {
+        (Preset::Kubernetes, Some(source)) => {
+            let api = api(source, outbound)?;
+            Ok(api.map(|RestApi { peer, root }| TokenReview { peer, root }))
+        }
+        (Preset::GithubActions | Preset::GitlabCi | Preset::Kubernetes | Preset::Oidc, _) => {
+            Ok(None)
+        }
+    }
+}
+
+/// The API of a source, if it has one that is asked.
+fn api(source: &SourceSettings, outbound: &Outbound) -> Result<Option<RestApi>, StartError> {
+    let Some(api) = &source.api else {
+        return Ok(None);
+    };
+    let name = source.name.to_string();
+    let token = api.token.as_ref();
+    let credential = token
+        .map(|token| credential(source.preset, token))
+        .transpose()
+        .map_err(|why| StartError::Token {
+            name: name.clone(),
+            why,
+        })?;
+    let (origin, root) = Peerage::split(api.url.as_str())
+        .map_err(|_| StartError::Address(api.url.as_str().to_owned()))?;
+    let peer = outbound
+        .client_for(origin, rules(&api.peer, credential))
+        .map_err(|why| StartError::Peer { name, why })?;
+    let root = root.trim_end_matches('/').to_owned();
+    Ok(Some(RestApi { peer, root }))
+}
+
+pub(super) fn sources(
+    settings: &[SourceSettings],
+    outbound: &Outbound,
+) -> Result<Sources, StartError> {
+    let mut sources: Sources = HashMap::new();
+    for source in settings {
+        let Some(rest) = api(source, outbound)? else {
+            continue;
+        };
+        let source_of: Arc<dyn ContextSource> = match source.preset {
+            Preset::GithubActions => Arc::new(GithubApi(rest)),
+            Preset::GitlabCi => Arc::new(GitlabApi(rest)),
+            Preset::Kubernetes => Arc::new(KubernetesApi(rest)),
+            // The lint takes no API for it: nothing says what could be read there.
+            Preset::Oidc => continue,
+        };
+        sources.insert(source.name.clone(), source_of);
+    }
+    Ok(sources)
+}
+
+/// The API's token, in the header where its vendor looks for it.
+fn credential(preset: Preset, token: &Secret) -> Result<Credential, CredentialError> {
+    match preset {
+        Preset::GithubActions | Preset::Kubernetes | Preset::Oidc => Credential::bearer(token),
+        Preset::GitlabCi => {
+            Credential::in_header(http::HeaderName::from_static("private-token"), token)
+        }
+    }
+}
+
+fn rules(peer: &PeerRules, credential: Option<Credential>) -> Rules {
+    let trust = peer
+        .roots
+        .clone()
+        .map_or(Trust::Platform, Trust::PlatformAnd);
+    Rules {
+        networks: peer.networks.clone(),
+        trust,
+        credential,
+        ..Rules::json()
+    }
+}
+
+pub(super) fn hooks(settings: &[SourceSettings]) -> BTreeMap<SourceName, Box<dyn Hook>> {
+    let with_secrets = settings
+        .iter()
+        .filter(|source| !source.webhook_secrets.is_empty());
+    with_secrets
+        .filter_map(|source| {
+            let name = source.name.clone();
+            let hook = hook::of(source.preset, name.clone(), &source.webhook_secrets)?;
+            Some((name, hook))
+        })
+        .collect()
+}

@@ -1,0 +1,116 @@
+//! SVIDs: `POST /api/v1/svid/jwt` for whoever holds a token of a task that is granted one, and what
+//! those need who verify them: OIDC discovery, the keys, and the trust domain's bundle.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::Response;
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::broker::issued::Issued;
+use crate::broker::laps::ended;
+use crate::broker::read::{ReadRequest, Wanted};
+use crate::domain::grant::Audience;
+use crate::error::{Code, Error};
+use crate::mint::{KEY_SET_MAX_AGE, Product, jwt_svid};
+use crate::surface::http::form::malformed;
+use crate::surface::http::public::Public;
+use crate::surface::http::{answer, present, problem};
+
+pub const JWT: &str = "/api/v1/svid/jwt";
+pub const DISCOVERY: &str = "/svid/.well-known/openid-configuration";
+pub const JWKS: &str = "/svid/jwks";
+pub const BUNDLE: &str = "/svid/bundle";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JwtSvidRequest {
+    audience: String,
+}
+
+#[derive(Serialize)]
+struct JwtSvidResponse<'a> {
+    svid: &'a str,
+    spiffe_id: &'a str,
+    id: String,
+    expires_at: String,
+}
+
+pub async fn jwt(State(public): State<Arc<Public>>, headers: HeaderMap, body: Bytes) -> Response {
+    let clock = public.broker.clock.as_ref();
+    let began = clock.elapsed();
+    let outcome = take(&public, &headers, &body).await;
+    ended(clock, "svid", began, &outcome);
+    match outcome {
+        Ok(response) => response,
+        Err(error) => problem::response(&error),
+    }
+}
+
+async fn take(public: &Public, headers: &HeaderMap, body: &[u8]) -> Result<Response, Error> {
+    let (scheme, token) = present::token(headers)?;
+    let proof = present::proof(headers, "POST", &public.broker.issuer, JWT)?;
+    let request: JwtSvidRequest = serde_json::from_slice(body)
+        .map_err(|_| malformed("the body is an object with one member, `audience`"))?;
+    let audience: Audience = request
+        .audience
+        .parse()
+        .map_err(|_| malformed("not an audience").with_field("audience"))?;
+    let issued = public
+        .broker
+        .read(ReadRequest {
+            token,
+            scheme,
+            proof,
+            wanted: Wanted::JwtSvid(audience),
+        })
+        .await?;
+    encode(&issued)
+}
+
+fn encode(issued: &Issued) -> Result<Response, Error> {
+    let not_text = || Error::new(Code::Internal, "not an SVID");
+    let Product::JwtSvid(svid) = issued.product() else {
+        return Err(not_text());
+    };
+    let body = JwtSvidResponse {
+        svid: svid.expose_str().ok_or_else(not_text)?,
+        spiffe_id: issued.lineage().identity.id().as_str(),
+        id: issued.credential().id.to_string(),
+        expires_at: issued.credential().expires_at.to_string(),
+    };
+    Ok(answer::unkept(body))
+}
+
+/// OpenID Connect Discovery 1.0 §3, as far as a relying party of tokens without a login needs it.
+pub async fn discovery(State(public): State<Arc<Public>>) -> Response {
+    let issuer = jwt_svid::issuer(&public.broker.minter.issuer);
+    let jwks_uri = present::at(&public.broker.issuer, JWKS);
+    answer::kept(json!({
+        "issuer": issuer,
+        "jwks_uri": jwks_uri,
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+        "claims_supported": ["iss", "sub", "aud", "exp", "iat", "jti"],
+    }))
+}
+
+pub async fn jwks(State(public): State<Arc<Public>>) -> Response {
+    answer::kept(public.broker.minter.keys.load().svid_jwks())
+}
+
+/// The trust domain's bundle (SPIFFE Trust Domain and Bundle §4), for whoever verifies by SPIFFE.
+pub async fn bundle(State(public): State<Arc<Public>>) -> Response {
+    let mut bundle = public.broker.minter.keys.load().svid_bundle();
+    if let Some(members) = bundle.as_object_mut() {
+        members.insert(
+            "spiffe_refresh_hint".to_owned(),
+            KEY_SET_MAX_AGE.as_secs().into(),
+        );
+    }
+    answer::kept(bundle)
+}

@@ -1,0 +1,168 @@
+//! The token: in a private file, renewed there, and dead when the command is done.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::stage::{Stage, WAITS};
+
+const BILLING: &[&str] = &[
+    "--profile",
+    "deploy",
+    "--audience",
+    "https://billing.example",
+];
+
+#[tokio::test]
+async fn the_file_is_private_replaced_by_renewal_and_gone_at_the_end_with_what_was_in_it() {
+    let stage = Stage::set("2s", 1).await;
+    let step = stage.step(0, BILLING, WAITS);
+    let first = step.token().await;
+    let file = step.wrote("path").await;
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let file = Path::new(&file);
+    assert_eq!((mode(file.parent().unwrap()), mode(file)), (0o700, 0o600));
+
+    let second = step.renewed(&first).await;
+    let third = step.renewed(&second).await;
+    assert!(stage.is_active(&third).await);
+    let ended = step.end().await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(!stage.is_active(&third).await, "it was left behind");
+    assert!(!file.exists());
+    for token in [&first, &second, &third] {
+        assert!(!ended.err.contains(token.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn where_the_profile_demands_fresh_evidence_each_renewal_shows_it() {
+    let fresh = (
+        "deadline = \"1h\"",
+        "deadline = \"1h\"\nrenewal = \"fresh-evidence\"",
+    );
+    let stage = Stage::with("2s", 1, &[fresh]).await;
+    let step = stage.step(0, BILLING, WAITS);
+    let first = step.token().await;
+    let second = step.renewed(&first).await;
+    step.renewed(&second).await;
+    let ended = step.end().await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_bearer_token_is_renewed_by_evidence_alone_and_each_of_them_is_revoked() {
+    let stage = Stage::set("2s", 1).await;
+    let args = [BILLING, &["--bearer"]].concat();
+    let step = stage.step(0, &args, &format!("echo $WRIT_TOKEN_TYPE > type; {WAITS}"));
+    let first = step.token().await;
+    assert_eq!(step.wrote("type").await, "Bearer\n");
+    let second = step.renewed(&first).await;
+    let ended = step.end().await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(!stage.is_active(&first).await && !stage.is_active(&second).await);
+}
+
+#[tokio::test]
+async fn what_was_asked_to_stay_is_left_to_run_out() {
+    let stage = Stage::set("5m", 1).await;
+    let args = [BILLING, &["--no-revoke"]].concat();
+    let mut step = stage.step(0, &args, r#"cat "$WRIT_TOKEN_FILE""#);
+    let ended = step.ended().await;
+    assert!(stage.is_active(&ended.out).await, "{ended:?}");
+}
+
+#[tokio::test]
+async fn the_token_is_in_the_environment_and_on_a_descriptor_only_when_asked_for() {
+    let stage = Stage::set("5m", 1).await;
+    let script = r#"env > env; cat "$WRIT_TOKEN_FILE" > token; cat <&7 > descriptor"#;
+    let args = [BILLING, &["--token-fd", "7"]].concat();
+    let mut step = stage.step(0, &args, script);
+    let ended = step.ended().await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let token = step.wrote("token").await;
+    assert_eq!(step.wrote("descriptor").await, token);
+    assert!(!step.wrote("env").await.contains(&token));
+
+    let args = [BILLING, &["--token-env", "MY_TOKEN"]].concat();
+    let mut step = stage.step(
+        0,
+        &args,
+        r#"test "$MY_TOKEN" = "$(cat "$WRIT_TOKEN_FILE")""#,
+    );
+    let ended = step.ended().await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_command_that_is_given_the_key_can_prove_its_token() {
+    let stage = Stage::set("5m", 1).await;
+    let args = [BILLING, &["--key-file"]].concat();
+    let mut step = stage.step(
+        0,
+        &args,
+        r#"cat "$WRIT_KEY_FILE" > key; cat "$WRIT_TOKEN_FILE" > token"#,
+    );
+    let ended = step.ended().await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let pem = step.wrote("key").await;
+    let body: String = pem.lines().filter(|line| !line.starts_with("--")).collect();
+    let der = decode(&body, &base64::engine::general_purpose::STANDARD);
+    let key = writ_practice::client::SessionKey::from_pkcs8(&der).unwrap();
+    assert_eq!(
+        claims(&step.wrote("token").await)["cnf"]["jkt"],
+        key.thumbprint()
+    );
+    assert!(step.left().is_empty());
+}
+
+#[tokio::test]
+async fn a_platform_that_gives_one_token_for_the_job_is_enough_to_renew_by_the_handle() {
+    let stage = Stage::set("2s", 1).await;
+    let client = stage.ground.client();
+    let evidence = client
+        .id_token(&stage.run.jobs[0], &stage.ground.issuer)
+        .await;
+    std::fs::write(stage.ground.dir().join("evidence"), evidence).unwrap();
+    let place = format!("file:{}", stage.ground.dir().join("evidence").display());
+    let args = [BILLING, &["--evidence", &place]].concat();
+    let step = stage.step(0, &args, WAITS);
+    let first = step.token().await;
+    step.renewed(&first).await;
+    let ended = step.end().await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_the_identity_and_issues_nothing() {
+    let stage = Stage::set("5m", 1).await;
+    let args = [BILLING, &["--dry-run"]].concat();
+    let mut step = stage.step(0, &args, "touch ran");
+    let ended = step.ended().await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    for wanted in [
+        "repository = octo/app",
+        "environment = production",
+        "/jkt/",
+        "nothing was issued",
+    ] {
+        assert!(
+            ended.out.contains(wanted),
+            "{wanted} is missing in {}",
+            ended.out
+        );
+    }
+    assert!(!ended.out.contains("eyJ"), "a raw token: {}", ended.out);
+    assert!(!step.has_written("ran"));
+    assert_eq!(stage.tasks().await.matches("\"name\":").count(), 0);
+}
+
+fn claims(token: &str) -> Value {
+    let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    serde_json::from_slice(&decode(token.split('.').nth(1).unwrap(), &engine)).unwrap()
+}
+
+fn decode(text: &str, engine: &impl base64::Engine) -> Vec<u8> {
+    engine.decode(text).unwrap()
+}
