@@ -28,8 +28,7 @@ async fn octokits_webhooks_are_taken() {
 
 #[tokio::test]
 async fn requests_oauth2client_and_pyjwt_work_with_the_broker() {
-    let python = peers("python").join(".venv/bin/python");
-    played("python", &[python.to_str().unwrap()], "oauth.py").await;
+    played("python", &[interpreter().to_str().unwrap()], "oauth.py").await;
 }
 
 /// Runs one script of a folder of clients against a broker of its own.
@@ -104,7 +103,18 @@ pub fn certify(ground: &Ground) {
     secret_file(ground.dir(), "tls.key", &key.serialize_pem());
 }
 
-fn peers(folder: &str) -> PathBuf {
+/// Python with the packages of its folder.
+pub fn python() -> Command {
+    let mut command = Command::new(interpreter());
+    command.kill_on_drop(true).stdin(Stdio::null());
+    command
+}
+
+fn interpreter() -> PathBuf {
+    peers("python").join(".venv/bin/python")
+}
+
+pub fn peers(folder: &str) -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     tests.join("peers").join(folder)
 }

@@ -3,9 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::stage::{Stage, WAITS};
+use crate::support::token::{claims, key_of_pem};
 
 const BILLING: &[&str] = &[
     "--profile",
@@ -107,12 +106,9 @@ async fn a_command_that_is_given_the_key_can_prove_its_token() {
     let ended = step.ended().await;
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     let pem = step.wrote("key").await;
-    let body: String = pem.lines().filter(|line| !line.starts_with("--")).collect();
-    let der = decode(&body, &base64::engine::general_purpose::STANDARD);
-    let key = writ_practice::client::SessionKey::from_pkcs8(&der).unwrap();
     assert_eq!(
         claims(&step.wrote("token").await)["cnf"]["jkt"],
-        key.thumbprint()
+        key_of_pem(&pem).thumbprint()
     );
     assert!(step.left().is_empty());
 }
@@ -156,13 +152,4 @@ async fn a_dry_run_shows_the_identity_and_issues_nothing() {
     assert!(!ended.out.contains("eyJ"), "a raw token: {}", ended.out);
     assert!(!step.has_written("ran"));
     assert_eq!(stage.tasks().await.matches("\"name\":").count(), 0);
-}
-
-fn claims(token: &str) -> Value {
-    let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    serde_json::from_slice(&decode(token.split('.').nth(1).unwrap(), &engine)).unwrap()
-}
-
-fn decode(text: &str, engine: &impl base64::Engine) -> Vec<u8> {
-    engine.decode(text).unwrap()
 }

@@ -10,5 +10,6 @@ pub mod ledger;
 pub mod process;
 pub mod profiles;
 pub mod raw;
+pub mod token;
 pub mod trap;
 pub mod world;

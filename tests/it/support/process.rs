@@ -16,7 +16,7 @@ use writ::seams::SystemClock;
 use writ_practice::{CreatedRepo, NewRepo, Options, Running, Site, World};
 
 use super::broker::{
-    API_TOKEN, BILLING_SECRET, HOOK_SECRET, environment, install_tls, memory, secret_file,
+    API_TOKEN, BILLING_SECRET, HOOK_SECRET, LAB, environment, install_tls, memory, secret_file,
 };
 use super::client::Client;
 use super::profiles::DEPLOY;
@@ -57,6 +57,7 @@ impl Ground {
         install_tls();
         let world = World::start(Options {
             api_token: API_TOKEN.to_owned(),
+            labs: vec![LAB.to_owned()],
             ..Options::default()
         })
         .await
