@@ -155,6 +155,20 @@ pub enum CustodyError {
     /// The token could not be encoded or signed.
     #[error("could not sign")]
     Signing(#[source] jsonwebtoken::errors::Error),
+    /// An authority's certificate could not be made, or cannot be signed with.
+    #[error("could not make a certificate or a revocation list")]
+    Certificate(#[source] rcgen::Error),
+    /// Nobody could verify what it signs.
+    #[error(
+        "authority {id} was signed by a root that is unknown or withdrawn: prepare and activate another ca_intermediate first"
+    )]
+    Orphan {
+        /// The intermediate.
+        id: KeyId,
+    },
+    /// An authority was to be signed, or a certificate that outlives the authority.
+    #[error("an intermediate signs certificates of workloads only, and none that outlives it")]
+    NotALeaf,
     /// The signature came out in an unexpected length.
     #[error("a signature of an unexpected length")]
     SignatureLength,
@@ -188,6 +202,9 @@ impl CustodyError {
             Self::SecretTooLarge { .. } => "secret_too_large",
             Self::Generation { .. } => "key_generation",
             Self::Signing(_) => "signing_failed",
+            Self::Certificate(_) => "certificate",
+            Self::Orphan { .. } => "key_orphan",
+            Self::NotALeaf => "not_a_leaf",
             Self::SignatureLength => "signature_length",
             Self::ForeignProvider => "foreign_provider",
         }

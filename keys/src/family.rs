@@ -50,6 +50,11 @@ impl<K> Family<K> {
         Ok(Self { active, others })
     }
 
+    /// Keeps the active key and those of the others that `keep` names.
+    pub(crate) fn retain_others(&mut self, keep: impl Fn(&K) -> bool) {
+        self.others.retain(|held| keep(&held.key));
+    }
+
     /// The active key first, then the others.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Held<K>> {
         std::iter::once(&self.active).chain(&self.others)

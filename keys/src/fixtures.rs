@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ring::digest::{Context, SHA256};
 
+use crate::certificate::Pki;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::kek::KeyEncryptionKey;
 use crate::purpose::{KeyState, Purpose};
-use crate::row::{KeyId, KeyRow, generate};
+use crate::row::{KeyId, KeyRow, Maker};
 
 /// The same bytes for the same seed.
 pub(crate) struct TestEntropy {
@@ -41,6 +42,17 @@ pub(crate) fn kek() -> KeyEncryptionKey {
     KeyEncryptionKey::generate(&TestEntropy::seeded(1))
 }
 
+/// What the authorities of [`rows`] are called.
+pub(crate) fn pki() -> Pki {
+    Pki {
+        trust_domain: "example.org".to_owned(),
+        lists: "https://writ.example/pki/crl".to_owned(),
+    }
+}
+
+/// When [`rows`] were made.
+pub(crate) const MADE_AT: i64 = 1_700_000_000_000_000;
+
 /// One active row per purpose, different ones at each call.
 pub(crate) fn rows() -> Vec<KeyRow> {
     let mut rows = Vec::new();
@@ -52,7 +64,12 @@ pub(crate) fn rows() -> Vec<KeyRow> {
 
 /// Appends another row.
 pub(crate) fn add(rows: &mut Vec<KeyRow>, purpose: Purpose, state: KeyState) -> KeyId {
-    let row = generate(&kek(), purpose, state, 1_000_000, &SystemEntropy).unwrap();
+    let maker = Maker {
+        kek: &kek(),
+        pki: &pki(),
+        entropy: &SystemEntropy,
+    };
+    let row = maker.make(purpose, state, MADE_AT, rows).unwrap();
     let id = row.id.clone();
     rows.push(row);
     id

@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::aead::AeadKey;
+use crate::authority::Authorities;
+use crate::certificate;
 use crate::checkpoint::CheckpointKeys;
 use crate::error::CustodyError;
 use crate::family::Family;
@@ -25,6 +27,7 @@ pub struct Keyring(pub(crate) Arc<Opened>);
 pub(crate) struct Opened {
     pub(crate) tokens: TokenKeys,
     pub(crate) svids: TokenKeys,
+    pub(crate) authorities: Authorities,
     pub(crate) checkpoints: CheckpointKeys,
     pub(crate) row_mac: Family<MacKey>,
     pub(crate) handle: Family<MacKey>,
@@ -37,6 +40,8 @@ struct Listed {
     purpose: Purpose,
     state: KeyState,
     created_at: i64,
+    /// The bare public key, of whatever kind.
+    public: Option<Vec<u8>>,
 }
 
 impl Keyring {
@@ -59,11 +64,13 @@ impl Keyring {
                 purpose: row.purpose,
                 state: row.state,
                 created_at: row.created_at,
+                public: bare_public(row),
             })
             .collect();
         Ok(Self(Arc::new(Opened {
             tokens: TokenKeys::open(kek, rows, Purpose::AccessToken)?,
             svids: TokenKeys::open(kek, rows, Purpose::JwtSvid)?,
+            authorities: Authorities::open(kek, rows)?,
             checkpoints: CheckpointKeys::open(kek, rows)?,
             row_mac: Family::open(kek, rows, Purpose::RowMac, parse_mac_key)?,
             handle: Family::open(kek, rows, Purpose::Handle, parse_mac_key)?,
@@ -77,6 +84,8 @@ impl Keyring {
         match purpose {
             Purpose::AccessToken => &self.0.tokens.verifying.active.id,
             Purpose::JwtSvid => &self.0.svids.verifying.active.id,
+            Purpose::CaRoot => &self.0.authorities.roots.active.id,
+            Purpose::CaIntermediate => &self.0.authorities.intermediates.active.id,
             Purpose::Checkpoint => &self.0.checkpoints.verifying.active.id,
             Purpose::RowMac => &self.0.row_mac.active.id,
             Purpose::Handle => &self.0.handle.active.id,
@@ -91,6 +100,15 @@ impl Keyring {
             .iter()
             .map(|key| (&key.id, key.purpose, key.state, key.created_at))
     }
+
+    /// Whether a public key, as its bit string in a certificate, is one that the broker has or had:
+    /// nobody else is certified for it.
+    pub fn owns(&self, public: &[u8]) -> bool {
+        self.0
+            .listed
+            .iter()
+            .any(|key| key.public.as_deref() == Some(public))
+    }
 }
 
 impl fmt::Debug for Keyring {
@@ -101,6 +119,19 @@ impl fmt::Debug for Keyring {
                     .map(|(id, purpose, state, _)| format!("{purpose} {state} {id}")),
             )
             .finish()
+    }
+}
+
+fn bare_public(row: &KeyRow) -> Option<Vec<u8>> {
+    let public = row.public.as_deref()?;
+    match row.purpose {
+        Purpose::CaRoot | Purpose::CaIntermediate => certificate::bare_key(public),
+        Purpose::AccessToken
+        | Purpose::JwtSvid
+        | Purpose::Checkpoint
+        | Purpose::RowMac
+        | Purpose::Handle
+        | Purpose::Secret => Some(public.to_vec()),
     }
 }
 
@@ -169,18 +200,15 @@ mod tests {
     fn a_public_column_that_was_exchanged_is_found() {
         for purpose in Purpose::ALL {
             let mut rows = rows();
-            let other = crate::generate(
-                &kek(),
-                purpose,
-                KeyState::Active,
-                0,
-                &TestEntropy::seeded(77),
-            );
+            let mut others = rows.clone();
+            add(&mut others, purpose, KeyState::Active);
             let exchanged = of(&mut rows, purpose);
             exchanged.public = match purpose {
-                Purpose::AccessToken | Purpose::JwtSvid | Purpose::Checkpoint => {
-                    other.unwrap().public
-                }
+                Purpose::AccessToken
+                | Purpose::JwtSvid
+                | Purpose::CaRoot
+                | Purpose::CaIntermediate
+                | Purpose::Checkpoint => others.pop().unwrap().public,
                 Purpose::RowMac | Purpose::Handle | Purpose::Secret => Some(vec![4; 65]),
             };
             assert_eq!(refusal(&rows).code(), "key_public_differs");

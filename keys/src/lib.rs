@@ -12,6 +12,8 @@
 //! All cryptography is `ring`; [`jose::install`] puts it under `jsonwebtoken` as well.
 
 mod aead;
+mod authority;
+mod certificate;
 mod checkpoint;
 mod entropy;
 mod error;
@@ -30,11 +32,13 @@ mod tokens;
 #[cfg(test)]
 mod fixtures;
 
+pub use authority::{Authority, Withdrawn};
+pub use certificate::Pki;
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::CustodyError;
 pub use kek::{CheckValue, KeyEncryptionKey};
 pub use keyring::Keyring;
 pub use purpose::{IllegalTransition, KeyState, Purpose, UnknownWord};
-pub use row::{InvalidKeyId, KeyId, KeyRow, generate};
+pub use row::{InvalidKeyId, KeyId, KeyRow, Maker};
 pub use seal::{SECRET_MAX_BYTES, Sealed};
 pub use session::{SessionKey, SessionKeyError};

@@ -13,6 +13,10 @@ pub enum Purpose {
     AccessToken,
     /// Signs JWT-SVIDs: ECDSA P-256.
     JwtSvid,
+    /// Signs intermediate authorities and says which are withdrawn: ECDSA P-256.
+    CaRoot,
+    /// Signs X.509-SVIDs and says which are revoked: ECDSA P-256.
+    CaIntermediate,
     /// Signs checkpoints of the audit log: Ed25519.
     Checkpoint,
     /// Authenticates rows of the database: HMAC-SHA256.
@@ -24,10 +28,12 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// Every purpose; a keyring needs one active key for each.
-    pub const ALL: [Self; 6] = [
+    /// Every purpose; a keyring needs one active key for each. A root comes before what it signs.
+    pub const ALL: [Self; 8] = [
         Self::AccessToken,
         Self::JwtSvid,
+        Self::CaRoot,
+        Self::CaIntermediate,
         Self::Checkpoint,
         Self::RowMac,
         Self::Handle,
@@ -39,6 +45,8 @@ impl Purpose {
         match self {
             Self::AccessToken => "access_token",
             Self::JwtSvid => "jwt_svid",
+            Self::CaRoot => "ca_root",
+            Self::CaIntermediate => "ca_intermediate",
             Self::Checkpoint => "checkpoint",
             Self::RowMac => "row_mac",
             Self::Handle => "handle",

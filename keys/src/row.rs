@@ -14,6 +14,7 @@ use ring::signature::{
 use zeroize::Zeroizing;
 
 use crate::aead::AEAD_KEY_LEN;
+use crate::certificate::Pki;
 use crate::entropy::{Entropy, ring_random};
 use crate::error::CustodyError;
 use crate::kek::KeyEncryptionKey;
@@ -90,7 +91,8 @@ pub struct KeyRow {
     pub changed_at: i64,
     /// The private bytes under the key-encryption key.
     pub wrapped: Vec<u8>,
-    /// The public half: an uncompressed P-256 point or an Ed25519 key; none for symmetric keys.
+    /// The public half: an uncompressed P-256 point or an Ed25519 key; of an authority its certificate
+    /// in DER; none for symmetric keys.
     pub public: Option<Vec<u8>>,
 }
 
@@ -131,41 +133,60 @@ impl fmt::Debug for KeyRow {
     }
 }
 
-/// Makes a key for `purpose` at `now` (UTC microseconds) and wraps it. Key pairs come from ring's own
-/// randomness, everything else from `entropy`.
-pub fn generate(
-    kek: &KeyEncryptionKey,
-    purpose: Purpose,
-    state: KeyState,
-    now: i64,
-    entropy: &dyn Entropy,
-) -> Result<KeyRow, CustodyError> {
-    let failed = |_| CustodyError::Generation { purpose };
-    let (private, public) = match purpose {
-        Purpose::AccessToken | Purpose::JwtSvid => {
-            let (private, public) = p256().map_err(failed)?;
-            (private, Some(public))
-        }
-        Purpose::Checkpoint => {
-            let (private, public) = ed25519().map_err(failed)?;
-            (private, Some(public))
-        }
-        Purpose::RowMac | Purpose::Handle => (symmetric::<MAC_KEY_LEN>(entropy), None),
-        Purpose::Secret => (symmetric::<AEAD_KEY_LEN>(entropy), None),
-    };
-    let id = KeyId::random(entropy);
-    let wrapped = kek
-        .wrap(&place(purpose, &id), &private, entropy)
-        .map_err(failed)?;
-    Ok(KeyRow {
-        id,
-        purpose,
-        state,
-        created_at: now,
-        changed_at: now,
-        wrapped,
-        public,
-    })
+/// What keys are made with.
+#[derive(Clone, Copy)]
+pub struct Maker<'a> {
+    /// What wraps them.
+    pub kek: &'a KeyEncryptionKey,
+    /// What authorities are called and where they publish.
+    pub pki: &'a Pki,
+    /// Where everything random but key pairs comes from; those are made of ring's own randomness.
+    pub entropy: &'a dyn Entropy,
+}
+
+impl Maker<'_> {
+    /// Makes a key for `purpose` at `now` (UTC microseconds) and wraps it. The active root among
+    /// `known` signs a new intermediate.
+    pub fn make(
+        &self,
+        purpose: Purpose,
+        state: KeyState,
+        now: i64,
+        known: &[KeyRow],
+    ) -> Result<KeyRow, CustodyError> {
+        let failed = |_| CustodyError::Generation { purpose };
+        let id = KeyId::random(self.entropy);
+        let (private, public) = match purpose {
+            Purpose::AccessToken | Purpose::JwtSvid => {
+                let (private, public) = p256().map_err(failed)?;
+                (private, Some(public))
+            }
+            Purpose::CaRoot | Purpose::CaIntermediate => {
+                let (private, _) = p256().map_err(failed)?;
+                let certificate = self.certificate(purpose, &id, &private, now, known)?;
+                (private, Some(certificate))
+            }
+            Purpose::Checkpoint => {
+                let (private, public) = ed25519().map_err(failed)?;
+                (private, Some(public))
+            }
+            Purpose::RowMac | Purpose::Handle => (symmetric::<MAC_KEY_LEN>(self.entropy), None),
+            Purpose::Secret => (symmetric::<AEAD_KEY_LEN>(self.entropy), None),
+        };
+        let wrapped = self
+            .kek
+            .wrap(&place(purpose, &id), &private, self.entropy)
+            .map_err(failed)?;
+        Ok(KeyRow {
+            id,
+            purpose,
+            state,
+            created_at: now,
+            changed_at: now,
+            wrapped,
+            public,
+        })
+    }
 }
 
 type Private = Zeroizing<Vec<u8>>;
@@ -204,17 +225,13 @@ const ID_BYTES: usize = 12;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{TestEntropy, kek};
+    use crate::fixtures::{TestEntropy, kek, rows};
 
     fn row(purpose: Purpose) -> KeyRow {
-        generate(
-            &kek(),
-            purpose,
-            KeyState::Active,
-            5,
-            &TestEntropy::seeded(9),
-        )
-        .unwrap()
+        rows()
+            .into_iter()
+            .find(|row| row.purpose == purpose)
+            .unwrap()
     }
 
     #[test]
@@ -249,13 +266,18 @@ mod tests {
 
     #[test]
     fn a_state_change_keeps_the_key_readable_and_is_dated_once() {
-        let retired = row(Purpose::RowMac).moved_to(KeyState::Retired, 6).unwrap();
-        assert_eq!((retired.created_at, retired.changed_at), (5, 6));
+        let made = row(Purpose::RowMac);
+        let at = made.created_at;
+        let retired = made.moved_to(KeyState::Retired, at + 6).unwrap();
+        assert_eq!((retired.created_at, retired.changed_at), (at, at + 6));
         assert_eq!(retired.open(&kek()).unwrap().len(), MAC_KEY_LEN);
-        let withdrawn = retired.moved_to(KeyState::Withdrawn, 7).unwrap();
-        let again = withdrawn.clone().moved_to(KeyState::Withdrawn, 8).unwrap();
+        let withdrawn = retired.moved_to(KeyState::Withdrawn, at + 7).unwrap();
+        let again = withdrawn
+            .clone()
+            .moved_to(KeyState::Withdrawn, at + 8)
+            .unwrap();
         assert_eq!(again, withdrawn);
-        let refused = withdrawn.moved_to(KeyState::Active, 9).unwrap_err();
+        let refused = withdrawn.moved_to(KeyState::Active, at + 9).unwrap_err();
         assert_eq!(refused.to, KeyState::Active);
     }
 

@@ -97,9 +97,14 @@ impl Keyring {
         self.0.svids.jwks("sig")
     }
 
-    /// The keys of JWT-SVIDs as a SPIFFE bundle has them (SPIFFE Trust Domain and Bundle §4.2.2).
+    /// The trust domain's bundle: the roots of X.509-SVIDs and the keys of JWT-SVIDs (SPIFFE Trust
+    /// Domain and Bundle §4.2.2).
     pub fn svid_bundle(&self) -> serde_json::Value {
-        self.0.svids.jwks("jwt-svid")
+        let mut bundle = self.0.svids.jwks("jwt-svid");
+        if let Some(serde_json::Value::Array(keys)) = bundle.get_mut("keys") {
+            keys.extend(self.root_jwks());
+        }
+        bundle
     }
 
     /// The key to verify a token with, for ES256 only; none when it is unknown or withdrawn.
@@ -118,17 +123,22 @@ fn parse(row: &KeyRow, private: &[u8]) -> Result<(EcdsaKeyPair, TokenPublic), Cu
         .map_err(|_| malformed(row))?;
     let point = pair.public_key().as_ref();
     check_public(row, Some(point))?;
-    // An uncompressed point (SEC 1 §2.3.3): 0x04, then both coordinates in full length.
-    let (x, y) = point
-        .strip_prefix(&[0x04])
-        .and_then(|coordinates| coordinates.split_at_checked(P256_COORDINATE))
-        .ok_or_else(|| malformed(row))?;
+    let (x, y) = coordinates(point).ok_or_else(|| malformed(row))?;
     let public = TokenPublic {
         decoding: DecodingKey::from_ec_der(point),
-        x: URL_SAFE_NO_PAD.encode(x),
-        y: URL_SAFE_NO_PAD.encode(y),
+        x,
+        y,
     };
     Ok((pair, public))
+}
+
+/// The coordinates of an uncompressed P-256 point (SEC 1 §2.3.3: 0x04, then both in full length), as a
+/// JWK has them.
+pub(crate) fn coordinates(point: &[u8]) -> Option<(String, String)> {
+    let (x, y) = point
+        .strip_prefix(&[0x04])
+        .and_then(|coordinates| coordinates.split_at_checked(P256_COORDINATE))?;
+    Some((URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y)))
 }
 
 const P256_COORDINATE: usize = 32;
@@ -261,7 +271,13 @@ mod tests {
         assert_eq!(header, json!({ "alg": "ES256", "kid": kid, "typ": "JWT" }));
         assert!(keyring.access_token_key(kid).is_none());
         assert_eq!(keyring.svid_jwks()["keys"][0]["kid"], kid);
-        assert_eq!(keyring.svid_bundle()["keys"][0]["use"], "jwt-svid");
+        let bundle = keyring.svid_bundle();
+        assert_eq!(bundle["keys"][0]["use"], "jwt-svid");
+        // X509-SVID §6.1: one certificate, and no key id.
+        let root = &bundle["keys"][1];
+        assert_eq!(root["use"], "x509-svid");
+        assert_eq!(root["x5c"].as_array().unwrap().len(), 1);
+        assert!(root.get("kid").is_none());
         assert!(!published(&keyring).contains(&kid.to_owned()));
     }
 

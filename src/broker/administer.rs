@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use writ_keys::{KeyRow, KeyState, Keyring, Purpose};
+use writ_keys::{KeyRow, KeyState, Keyring, Maker, Purpose};
 
 use crate::broker::revoke::{Order, unsettled};
 use crate::broker::settle::{Unsettled, overloaded};
@@ -153,14 +153,17 @@ impl Broker {
     /// Makes a key of a purpose, in the state `prepared`.
     pub async fn prepare_key(&self, purpose: Purpose, order: &Order) -> Result<KeyRow, Error> {
         let now = self.clock.now().micros();
-        let row = writ_keys::generate(
-            &self.key_encryption,
-            purpose,
-            KeyState::Prepared,
-            now,
-            self.entropy.as_ref(),
-        )
-        .map_err(|e| Error::new(Code::Internal, "the key could not be made").with_internal(e))?;
+        let maker = Maker {
+            kek: &self.key_encryption,
+            pki: &self.minter.pki,
+            entropy: self.entropy.as_ref(),
+        };
+        let known = self.keys().await?;
+        let row = maker
+            .make(purpose, KeyState::Prepared, now, &known)
+            .map_err(|e| {
+                Error::new(Code::Internal, "the key could not be made").with_internal(e)
+            })?;
         self.move_keys(vec![row.clone()], order).await?;
         Ok(row)
     }
@@ -208,7 +211,9 @@ impl Broker {
     /// How long a copy of the published key set without this key may still be kept.
     pub fn unheard_of_for(&self, row: &KeyRow) -> Duration {
         let published = match row.purpose {
-            Purpose::AccessToken | Purpose::JwtSvid => row.state == KeyState::Prepared,
+            Purpose::AccessToken | Purpose::JwtSvid | Purpose::CaRoot | Purpose::CaIntermediate => {
+                row.state == KeyState::Prepared
+            }
             Purpose::Checkpoint | Purpose::RowMac | Purpose::Handle | Purpose::Secret => false,
         };
         if !published {

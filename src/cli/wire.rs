@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use url::Url;
-use writ_keys::{CheckValue, CustodyError, KeyEncryptionKey, Keyring};
+use writ_keys::{CheckValue, CustodyError, KeyEncryptionKey, Keyring, Maker, Pki};
 
 use crate::broker::Broker;
 use crate::broker::observe::Rereads;
@@ -35,6 +35,7 @@ use crate::seams::{Clock, Entropy};
 use crate::store::sqlite::{OpenError, Opened};
 use crate::store::{Down, Settings, Store};
 use crate::surface::http::public::Public;
+use crate::surface::http::{pki, present};
 
 /// The objects of a server.
 pub struct Wired {
@@ -86,7 +87,9 @@ pub async fn wire(
 ) -> Result<Wired, StartError> {
     writ_keys::jose::install();
     let opened = Opened::open(&config.store.sqlite).await?;
-    let kek = key_encryption(&config.keys, &opened, entropy.as_ref(), clock.as_ref()).await?;
+    let pki = pki(config)?;
+    let kek = key_encryption(&config.keys, &opened, entropy.as_ref()).await?;
+    complete(&opened, &kek, &pki, entropy.as_ref(), clock.as_ref()).await?;
     let ring = Arc::new(ArcSwap::from_pointee(Keyring::open(
         &kek,
         &opened.keys().await?,
@@ -113,6 +116,7 @@ pub async fn wire(
         store: Arc::clone(&store),
         ring,
         policies,
+        pki,
         kek,
         clock,
         entropy,
@@ -142,6 +146,7 @@ struct Core {
     store: Arc<dyn Store>,
     ring: Arc<ArcSwap<Keyring>>,
     policies: Arc<ArcSwap<PolicySet>>,
+    pki: Pki,
     kek: KeyEncryptionKey,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -152,6 +157,7 @@ fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
         store,
         ring,
         policies,
+        pki,
         kek,
         clock,
         entropy,
@@ -180,6 +186,7 @@ fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
             keys: ring,
             issuer,
             realm: Realm::DEFAULT,
+            pki,
         },
         key_encryption: kek,
         store,
@@ -196,7 +203,6 @@ async fn key_encryption(
     location: &KeyLocation,
     opened: &Opened,
     entropy: &dyn Entropy,
-    clock: &dyn Clock,
 ) -> Result<KeyEncryptionKey, StartError> {
     let known = opened.check_value().await?;
     let kek = match (location, &known) {
@@ -209,24 +215,42 @@ async fn key_encryption(
             kek
         }
     };
-    match known {
-        None => {
-            let rows = first_keys(&[], &kek, clock.now(), entropy)?;
-            opened
-                .install_keys(&rows, kek.check_value().as_bytes())
-                .await?;
-        }
-        Some(bytes) => {
-            let value = <[u8; 16]>::try_from(bytes.as_slice()).map_err(|_| StartError::OtherKey)?;
-            if CheckValue::from_bytes(value) != kek.check_value() {
-                return Err(StartError::OtherKey);
-            }
-            let known = opened.keys().await?;
-            let missing = first_keys(&known, &kek, clock.now(), entropy)?;
-            opened.add_keys(&missing).await?;
-        }
+    let Some(bytes) = known else { return Ok(kek) };
+    let value = <[u8; 16]>::try_from(bytes.as_slice()).map_err(|_| StartError::OtherKey)?;
+    if CheckValue::from_bytes(value) == kek.check_value() {
+        return Ok(kek);
     }
-    Ok(kek)
+    Err(StartError::OtherKey)
+}
+
+/// Makes the keys that the database has none of: all of them where it is new.
+async fn complete(
+    opened: &Opened,
+    kek: &KeyEncryptionKey,
+    pki: &Pki,
+    entropy: &dyn Entropy,
+    clock: &dyn Clock,
+) -> Result<(), StartError> {
+    let maker = Maker { kek, pki, entropy };
+    let known = opened.keys().await?;
+    let missing = first_keys(&known, maker, clock.now())?;
+    if opened.check_value().await?.is_none() {
+        let check = kek.check_value();
+        opened.install_keys(&missing, check.as_bytes()).await?;
+    } else {
+        opened.add_keys(&missing).await?;
+    }
+    Ok(())
+}
+
+/// What the authorities are called, and where whoever verifies finds their lists.
+fn pki(config: &Config) -> Result<Pki, StartError> {
+    let issuer = config.broker.issuer.as_str();
+    let base = Url::parse(issuer).map_err(|_| StartError::Address(issuer.to_owned()))?;
+    Ok(Pki {
+        trust_domain: config.broker.trust_domain.as_str().to_owned(),
+        lists: present::at(&base, pki::LISTS).to_string(),
+    })
 }
 
 fn policies(texts: &PolicyTexts) -> Result<PolicySet, StartError> {

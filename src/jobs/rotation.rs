@@ -35,9 +35,9 @@ impl Rotation {
     pub async fn run(&self, now: Timestamp) -> Result<usize, Error> {
         let rows = self.broker.keys().await?;
         let mut steps = 0;
-        for purpose in [Purpose::AccessToken, Purpose::JwtSvid] {
+        for (purpose, after) in self.published() {
             let of_purpose: Vec<_> = rows.iter().filter(|row| row.purpose == purpose).collect();
-            if let Some(due) = self.due(&of_purpose, now) {
+            if let Some(due) = self.due(&of_purpose, after, now) {
                 self.step(purpose, due).await?;
                 steps += 1;
             }
@@ -45,13 +45,26 @@ impl Rotation {
         Ok(steps)
     }
 
-    fn due<'a>(&self, rows: &[&'a KeyRow], now: Timestamp) -> Option<Due<'a>> {
+    /// The purposes whose public halves are published, and the age of their keys. A root grows older:
+    /// those who keep it in a file take another one by hand.
+    fn published(&self) -> [(Purpose, Duration); 4] {
+        [
+            (Purpose::AccessToken, self.after),
+            (Purpose::JwtSvid, self.after),
+            (Purpose::CaRoot, self.after.max(ROOT_AFTER)),
+            (Purpose::CaIntermediate, self.after),
+        ]
+    }
+
+    fn due<'a>(&self, rows: &[&'a KeyRow], after: Duration, now: Timestamp) -> Option<Due<'a>> {
         let since = |row: &KeyRow| now.since(Timestamp::from_micros(row.changed_at));
         let of = |state| rows.iter().copied().filter(move |row| row.state == state);
-        if let Some(done) = of(KeyState::Retired).find(|row| since(row) > OUTLIVED) {
+        let ring = self.broker.minter.keys.load();
+        let done = |row: &&KeyRow| since(row) > OUTLIVED && !ring.stands_on(&row.id);
+        if let Some(done) = of(KeyState::Retired).find(done) {
             return Some(Due::Withdraw(done));
         }
-        of(KeyState::Active).find(|row| since(row) >= self.after)?;
+        of(KeyState::Active).find(|row| since(row) >= after)?;
         match of(KeyState::Prepared).next() {
             None => Some(Due::Prepare),
             Some(new) => {
@@ -86,6 +99,9 @@ impl Rotation {
         Ok(())
     }
 }
+
+/// Half of a root's life: what it signs after that could not live as long as it should.
+const ROOT_AFTER: Duration = Duration::from_hours(24 * 365 * 5);
 
 /// Longer than any token lives: see the ceiling of `token_ttl`.
 const OUTLIVED: Duration = Duration::from_hours(1);

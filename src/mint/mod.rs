@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use writ_keys::Keyring;
+use writ_keys::{Keyring, Pki};
 
 use crate::domain::credential::{CredentialKind, CredentialRecord};
 use crate::domain::ids::{ChangeId, Realm};
@@ -23,6 +23,7 @@ pub mod handle;
 pub mod jwt_svid;
 pub mod rings;
 pub mod sealed;
+pub mod x509;
 
 /// How long a copy of the published key set may be kept. A key is published for longer than that
 /// before it signs.
@@ -34,6 +35,8 @@ pub struct Minter {
     /// The `iss` of every token.
     pub issuer: String,
     pub realm: Realm,
+    /// What the broker's authorities are called and where their revocation lists are.
+    pub pki: Pki,
 }
 
 /// Credential bytes that may not leave yet, with the change that must be durable first. It cannot be

@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use writ_keys::{
-    CustodyError, Entropy, KeyEncryptionKey, KeyRow, KeyState, Keyring, Purpose, generate,
-};
+use writ_keys::{CustodyError, KeyRow, KeyState, Keyring, Maker, Purpose};
 
 use crate::domain::time::Timestamp;
 use crate::ledger::checkpoint::{CannotSign, CheckpointSigner, NoteSignature};
@@ -42,13 +40,14 @@ impl CheckpointSigner for SharedRing {
 /// once, because nobody can have cached an older set.
 pub fn first_keys(
     known: &[KeyRow],
-    kek: &KeyEncryptionKey,
+    maker: Maker<'_>,
     now: Timestamp,
-    entropy: &dyn Entropy,
 ) -> Result<Vec<KeyRow>, CustodyError> {
-    Purpose::ALL
-        .iter()
-        .filter(|purpose| known.iter().all(|row| row.purpose != **purpose))
-        .map(|purpose| generate(kek, *purpose, KeyState::Active, now.micros(), entropy))
-        .collect()
+    let mut rows = known.to_vec();
+    for purpose in Purpose::ALL {
+        if rows.iter().all(|row| row.purpose != purpose) {
+            rows.push(maker.make(purpose, KeyState::Active, now.micros(), &rows)?);
+        }
+    }
+    Ok(rows.split_off(known.len()))
 }

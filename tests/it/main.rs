@@ -32,6 +32,7 @@ mod gitlab;
 mod kubernetes;
 mod oidc;
 mod peers;
+mod pki;
 mod renewal;
 mod revocation;
 mod rules;

@@ -15,12 +15,14 @@ pub fn unkept(body: impl Serialize) -> Response {
 /// What verifiers may keep: a key is published for longer than that before it signs, and withdrawn
 /// ones are gone from the next answer.
 pub fn kept(body: impl Serialize) -> Response {
-    let max_age = format!("public, max-age={}", KEY_SET_MAX_AGE.as_secs());
-    let max_age = HeaderValue::try_from(max_age);
-    with(
-        body,
-        max_age.unwrap_or_else(|_| HeaderValue::from_static("no-store")),
-    )
+    with(body, max_age())
+}
+
+/// How long a published key set may be kept.
+pub fn max_age() -> HeaderValue {
+    let text = format!("public, max-age={}", KEY_SET_MAX_AGE.as_secs());
+    let value = HeaderValue::try_from(text);
+    value.unwrap_or_else(|_| HeaderValue::from_static("no-store"))
 }
 
 fn with(body: impl Serialize, kept: HeaderValue) -> Response {

@@ -9,6 +9,7 @@ mod guard;
 pub mod hooks;
 pub mod oauth;
 pub mod peer;
+pub mod pki;
 pub mod platform;
 pub mod present;
 pub mod problem;

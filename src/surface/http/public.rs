@@ -10,7 +10,7 @@ use crate::broker::Broker;
 use crate::broker::observe::Rereads;
 use crate::context::hook::Hook;
 use crate::domain::name::SourceName;
-use crate::surface::http::{hooks, oauth, secret, svid};
+use crate::surface::http::{hooks, oauth, pki, secret, svid};
 use crate::surface::settings::ResourceServer;
 
 /// What the handlers of the public listener share.
@@ -34,6 +34,7 @@ pub fn router(public: Arc<Public>) -> Router {
         .route(svid::DISCOVERY, get(svid::discovery))
         .route(svid::JWKS, get(svid::jwks))
         .route(svid::BUNDLE, get(svid::bundle))
+        .route(pki::ROOTS, get(pki::roots))
         .route("/hooks/{source}", post(hooks::handle));
     // RFC 8414 §3.1 puts the well-known part before the issuer's own path.
     let well_known = format!("/.well-known/oauth-authorization-server{path}");

@@ -99,7 +99,7 @@ async fn an_old_key_is_replaced_and_no_verifier_ever_meets_an_unknown_one() {
     assert_eq!(turn().await, 0);
     let first = published(&held).await;
     held.broker.pass(AGE).await;
-    assert_eq!(turn().await, 2, "tokens and SVIDs");
+    assert_eq!(turn().await, 3, "tokens, both kinds of SVIDs");
     let both = published(&held).await;
     assert_eq!(
         (both.len(), &both[0]),
@@ -118,7 +118,7 @@ async fn an_old_key_is_replaced_and_no_verifier_ever_meets_an_unknown_one() {
         .exchange(&run.jobs[0], Some(&key), BILLING)
         .await;
     signed_before.assert_issued();
-    assert_eq!(turn().await, 2);
+    assert_eq!(turn().await, 3);
     let swapped = published(&held).await;
     assert_eq!(swapped, [both[1].clone(), both[0].clone()]);
     assert!(
@@ -128,7 +128,7 @@ async fn an_old_key_is_replaced_and_no_verifier_ever_meets_an_unknown_one() {
     assert_eq!(turn().await, 0);
 
     held.broker.pass(Duration::from_mins(61)).await;
-    assert_eq!(turn().await, 2);
+    assert_eq!(turn().await, 3);
     assert_eq!(published(&held).await, [both[1].clone()]);
     assert_eq!(turn().await, 0);
 }

@@ -7,11 +7,13 @@ use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use writ::domain::ids::Realm;
 use writ::domain::position::WriterId;
+use writ::domain::time::Timestamp;
 use writ::ledger::change::Write;
+use writ::mint::rings::first_keys;
 use writ::seams::SystemEntropy;
 use writ::store::sqlite::{OpenError, Opened};
 use writ::store::{CommitError, Down};
-use writ_keys::{KeyEncryptionKey, KeyState, Purpose, generate};
+use writ_keys::{KeyEncryptionKey, KeyState, Maker, Pki, Purpose};
 
 use super::durability::admitted;
 use super::fixtures::{Job, REALM, grant};
@@ -193,16 +195,26 @@ async fn a_new_database_gets_its_keys_once() {
     let opened = Opened::open(&dir.path().join("writ.db")).await.unwrap();
     assert_eq!(opened.check_value().await.unwrap(), None);
     let kek = KeyEncryptionKey::generate(&SystemEntropy);
-    let make = |purpose| generate(&kek, purpose, KeyState::Active, 5, &SystemEntropy).unwrap();
-    let mut rows: Vec<_> = Purpose::ALL.into_iter().map(make).collect();
+    let pki = Pki {
+        trust_domain: "example.org".to_owned(),
+        lists: "https://writ.example/pki/crl".to_owned(),
+    };
+    let maker = Maker {
+        kek: &kek,
+        pki: &pki,
+        entropy: &SystemEntropy,
+    };
+    let now = Timestamp::from_micros(1_700_000_000_000_000);
+    let mut rows = first_keys(&[], maker, now).unwrap();
+    let other = maker
+        .make(Purpose::Handle, KeyState::Active, 5, &[])
+        .unwrap();
     opened.install_keys(&rows, b"check").await.unwrap();
     rows.sort_by(|one, other| one.id.cmp(&other.id));
     assert_eq!(opened.keys().await.unwrap(), rows);
     let found = opened.check_value().await.unwrap();
     assert_eq!(found.as_deref(), Some(b"check".as_slice()));
-    let again = opened
-        .install_keys(&[make(Purpose::Handle)], b"other")
-        .await;
+    let again = opened.install_keys(&[other], b"other").await;
     assert!(again.is_err());
     assert_eq!(opened.keys().await.unwrap(), rows);
     assert_eq!(opened.check_value().await.unwrap(), found);

@@ -1,0 +1,3 @@
+//! X.509-SVIDs and what their verifiers need.
+
+pub mod pem;
