@@ -112,6 +112,11 @@ impl Keyring {
         self.0.tokens.verifying.find(kid).map(|key| &key.decoding)
     }
 
+    /// The key to verify a JWT-SVID with; none when it is unknown or withdrawn.
+    pub fn svid_key(&self, kid: &str) -> Option<&DecodingKey> {
+        self.0.svids.verifying.find(kid).map(|key| &key.decoding)
+    }
+
     /// The published key set of access tokens.
     pub fn jwks(&self) -> serde_json::Value {
         self.0.tokens.jwks("sig")

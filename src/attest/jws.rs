@@ -84,6 +84,16 @@ impl<'a> Unverified<'a> {
         Ok(self.claims.text("iss")?)
     }
 
+    /// What recognises the token again, as [`Signed::digest`] does: to look for it, not to trust it.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&[self.signing_input.as_bytes()])
+    }
+
+    /// The whole seconds at which the token says that it ends, if it does.
+    pub fn expires(&self) -> Option<i64> {
+        self.claims.optional_seconds("exp").ok().flatten()
+    }
+
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }

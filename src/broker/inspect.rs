@@ -1,6 +1,7 @@
 //! Inspect: one task as operators look at it, in one call.
 
-use crate::broker::revoke::{Recall, TaskRef};
+use crate::broker::outstanding::CredentialState;
+use crate::broker::revoke::TaskRef;
 use crate::broker::{Broker, unavailable};
 use crate::domain::credential::CredentialRecord;
 use crate::domain::lineage::Lineage;
@@ -15,8 +16,8 @@ use crate::store::StoredEntry;
 pub struct Inspection {
     pub task: Task,
     pub lineages: Vec<Lineage>,
-    /// Those that have not expired, with what a revocation means for each.
-    pub credentials: Vec<(CredentialRecord, Recall)>,
+    /// Those that have not expired, with where each stands.
+    pub credentials: Vec<(CredentialRecord, CredentialState)>,
     /// Newest first.
     pub entries: Vec<(StoredEntry, Leaf)>,
 }
@@ -32,7 +33,7 @@ impl Broker {
             .lineages(self.realm, task.id)
             .await
             .map_err(|down| unavailable(&down))?;
-        let credentials = self.reach(task.clone(), false).await?.credentials;
+        let credentials = self.outstanding(&task).await?;
         Ok(Inspection {
             task,
             lineages,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::attest::{Attested, Evidence};
+use crate::broker::find::spent;
 use crate::broker::issued::Issued;
 use crate::broker::laps::Laps;
 use crate::broker::profiles::{Opening, Unmatched};
@@ -64,9 +65,8 @@ impl Broker {
             Err(unmatched) => return Err(self.unmatched(unmatched, &attested).await),
         };
         if let Some(denial) = untied(&attested, opening.profile) {
-            return Err(self
-                .deny(denial, &early(&attested, Standing::default()))
-                .await);
+            let trace = Trace::of_evidence(&attested, Some(&opening.task), Standing::default());
+            return Err(self.deny(denial, &trace).await);
         }
         let ask = Ask::Token {
             audiences: self.audiences(&request, opening.profile),
@@ -85,12 +85,22 @@ impl Broker {
                     shown = match used_again(&attested, opening.profile, &standing, by, shown) {
                         Ok(shown) => shown,
                         Err(denial) => {
-                            return Err(self.deny(denial, &early(&attested, standing)).await);
+                            return Err(self
+                                .deny(
+                                    denial,
+                                    &Trace::of_evidence(&attested, Some(&opening.task), standing),
+                                )
+                                .await);
                         }
                     };
                 }
                 Err(Unsettled::Denied(denial)) => {
-                    return Err(self.deny(denial, &early(&attested, standing)).await);
+                    return Err(self
+                        .deny(
+                            denial,
+                            &Trace::of_evidence(&attested, Some(&opening.task), standing),
+                        )
+                        .await);
                 }
                 Err(Unsettled::Failed(error)) => return Err(error),
             }
@@ -158,8 +168,8 @@ impl Broker {
         match unmatched {
             Unmatched::Ambiguous(error) => error,
             Unmatched::Denied(denial) => {
-                self.deny(denial, &early(attested, Standing::default()))
-                    .await
+                let trace = Trace::of_evidence(attested, None, Standing::default());
+                self.deny(denial, &trace).await
             }
         }
     }
@@ -200,8 +210,7 @@ fn evidence_once(
     if shown.before || (attested.key().is_some() && last == Some(mark.digest)) {
         return None;
     }
-    let source = attested.source().as_str().as_bytes();
-    let digest = Digest::of(&[source, mark.digest.as_bytes(), &shown.uses.to_be_bytes()]);
+    let digest = spent(attested.source().as_str(), mark.digest, shown.uses);
     Some((mark.expires_at.plus(SKEW), digest))
 }
 
@@ -245,13 +254,4 @@ fn untied(attested: &Attested, profile: &TaskProfile) -> Option<Denial> {
     }
     let text = "the profile demands evidence that is tied to a session key: ask for it with the audience ISSUER/jkt/THUMBPRINT, and send a DPoP proof by that key";
     Some(Denial::new(Code::ProofRequired, text).field("aud"))
-}
-
-fn early(attested: &Attested, standing: Standing) -> Trace {
-    Trace::early(
-        "issue",
-        attested.identity(),
-        Some(attested.evidence().digest),
-        standing,
-    )
 }

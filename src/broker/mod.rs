@@ -9,6 +9,7 @@
 //! - [`revoke`]: by task, session or credential
 //! - [`observe`]: what happened outside
 //! - [`administer`]: what operators do
+//! - [`find`], [`why`]: what operators ask at night
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,12 +34,15 @@ use crate::store::{Down, Store};
 
 pub mod administer;
 pub mod export;
+pub mod exposure;
+pub mod find;
 pub mod inspect;
 pub mod introspect;
 pub mod issue;
 pub mod issued;
 pub mod laps;
 pub mod observe;
+pub mod outstanding;
 pub mod profiles;
 pub mod read;
 pub mod refuse;
@@ -47,6 +51,7 @@ pub mod revoke;
 pub mod settings;
 pub mod settle;
 pub mod token;
+pub mod why;
 
 /// Everything that the verbs work with. Wired once, at start.
 pub struct Broker {

@@ -41,6 +41,10 @@ impl Profiles {
         Self(completed.collect())
     }
 
+    pub fn all(&self) -> impl Iterator<Item = &TaskProfile> {
+        self.0.values()
+    }
+
     pub fn named(&self, name: &ProfileName) -> Option<&TaskProfile> {
         self.0.get(name)
     }

@@ -6,13 +6,16 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::attest::Attested;
 use crate::broker::Broker;
 use crate::broker::settle::Unsettled;
 use crate::decide::case::{Case, fact_mark};
 use crate::decide::denial::{Denial, Ends, Refusal, Undetermined};
+use crate::domain::context::RecordKey;
 use crate::domain::identity::Identity;
 use crate::domain::ids::ChangeId;
 use crate::domain::key::Digest;
+use crate::domain::name::TaskName;
 use crate::domain::position::DenialId;
 use crate::domain::standing::Standing;
 use crate::domain::task::End;
@@ -30,6 +33,8 @@ pub struct Trace {
     pub standing: Standing,
     pub subject: Subject,
     pub facts: Vec<FactMark>,
+    /// What the evidence named, where nothing was looked at.
+    pub about: Vec<RecordKey>,
 }
 
 /// The refusals of the last minute, bounded.
@@ -174,6 +179,7 @@ impl Trace {
             standing,
             subject,
             facts: case.facts.known().map(fact_mark).collect(),
+            about: Vec::new(),
         }
     }
 
@@ -198,7 +204,19 @@ impl Trace {
             standing,
             subject,
             facts: Vec::new(),
+            about: Vec::new(),
         }
+    }
+
+    /// The trace of evidence that was refused before any case was put together: the task that it would
+    /// have opened, as far as that is known, and the records that it named.
+    pub fn of_evidence(attested: &Attested, task: Option<&TaskName>, standing: Standing) -> Self {
+        let digest = Some(attested.evidence().digest);
+        let mut trace = Self::early("issue", attested.identity(), digest, standing);
+        let records = attested.records().iter();
+        trace.about = records.map(|related| related.key.clone()).collect();
+        trace.subject.task_name = trace.subject.task_name.or_else(|| task.cloned());
+        trace
     }
 }
 
@@ -249,21 +267,25 @@ fn refused(code: Code, field: Option<&str>, public: &str, trace: &Trace) -> Refu
         evidence: trace.evidence,
         policies: Vec::new(),
         facts: trace.facts.clone(),
+        about: trace.about.clone(),
         ended_lineage: false,
     }
 }
 
-/// The same lineage, or workload where there is none yet, refused for the same reason.
+/// The same lineage, or what the evidence named where there is none yet, refused for the same reason.
 fn memory_key(code: Code, field: Option<&str>, trace: &Trace) -> Digest {
     let whom = trace.subject.lineage.map_or_else(
         || trace.identity.id().to_string(),
         |lineage| lineage.to_string(),
     );
+    let about = trace.about.iter().map(ToString::to_string);
+    let about = about.collect::<Vec<_>>().join(" ");
     Digest::of(&[
         trace.verb.as_bytes(),
         code.as_str().as_bytes(),
         field.unwrap_or("").as_bytes(),
         whom.as_bytes(),
+        about.as_bytes(),
     ])
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::attest::{Attested, Evidence};
+use crate::broker::find::spent;
 use crate::broker::issued::Issued;
 use crate::broker::laps::Laps;
 use crate::broker::profiles::opening;
@@ -239,9 +240,6 @@ fn asked(request: &RenewRequest, held: &Held) -> Ask {
 
 fn evidence_once(attested: &Attested) -> (Timestamp, Digest) {
     let mark = attested.evidence();
-    let source = attested.source().as_str().as_bytes();
-    (
-        mark.expires_at.plus(SKEW),
-        Digest::of(&[source, mark.digest.as_bytes(), &0_u32.to_be_bytes()]),
-    )
+    let digest = spent(attested.source().as_str(), mark.digest, 0);
+    (mark.expires_at.plus(SKEW), digest)
 }

@@ -1,9 +1,10 @@
 //! Revoke: by token, handle, task. A revocation is a tombstone, not a deletion: it covers what is in
 //! flight, and its answer says of each credential whether it is dead, or only unusable by when.
 
+use crate::broker::outstanding::CredentialState;
 use crate::broker::settle::{Unsettled, overloaded};
 use crate::broker::{ATTEMPTS, Broker, RETRY, unavailable};
-use crate::domain::credential::{CredentialRecord, RecallClass};
+use crate::domain::credential::CredentialRecord;
 use crate::domain::ids::{ChangeId, TaskId};
 use crate::domain::name::TaskName;
 use crate::domain::secret::Secret;
@@ -44,18 +45,7 @@ pub struct Reach {
     pub task: Option<Task>,
     /// It had already ended: nothing was changed.
     pub already: bool,
-    pub credentials: Vec<(CredentialRecord, Recall)>,
-}
-
-/// What "revoked" means for one credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recall {
-    /// Refused wherever it is shown, from now on.
-    Dead,
-    /// Whoever verifies it offline takes it until then.
-    UnusableBy(Timestamp),
-    /// It was read and cannot be taken back: rotate it.
-    Exposed,
+    pub credentials: Vec<(CredentialRecord, CredentialState)>,
 }
 
 impl Broker {
@@ -234,20 +224,10 @@ impl Broker {
         })
     }
 
-    /// What is still out under a task, and what its end means for each.
+    /// What is still out under a task, and where each of it stands.
     pub async fn reach(&self, task: Task, already: bool) -> Result<Reach, Error> {
-        let now = self.clock.now();
-        let rows = self
-            .store
-            .credentials(self.realm, task.id, now)
-            .await
-            .map_err(|down| unavailable(&down))?;
-        let credentials = rows.into_iter().map(|row| {
-            let recall = recall(&row);
-            (row, recall)
-        });
         Ok(Reach {
-            credentials: credentials.collect(),
+            credentials: self.outstanding(&task).await?,
             task: Some(task),
             already,
         })
@@ -285,14 +265,6 @@ pub(in crate::broker) fn unsettled(unsettled: Unsettled) -> Error {
         }
         Unsettled::Denied(denial) => Error::new(denial.code, denial.public),
         Unsettled::Failed(error) => error,
-    }
-}
-
-fn recall(credential: &CredentialRecord) -> Recall {
-    match credential.recall {
-        RecallClass::Online => Recall::Dead,
-        RecallClass::Expiry => Recall::UnusableBy(credential.expires_at),
-        RecallClass::None => Recall::Exposed,
     }
 }
 

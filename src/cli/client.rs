@@ -47,6 +47,10 @@ impl Call {
         Self::new(Method::POST, path, Bytes::from(body.to_string()))
     }
 
+    pub(super) fn post_bytes(path: impl Into<String>, body: Bytes) -> Self {
+        Self::new(Method::POST, path, body)
+    }
+
     pub(super) fn put(path: impl Into<String>, body: Bytes) -> Self {
         Self::new(Method::PUT, path, body)
     }

@@ -29,7 +29,7 @@ fn id(text: &str) -> Result<DenialId, BadDenialId> {
     text.parse()
 }
 
-fn trace(told: &Explanation) -> Vec<String> {
+pub(super) fn trace(told: &Explanation) -> Vec<String> {
     let verdict = match told.verdict {
         Verdict::Denied => "denied",
         Verdict::Undetermined => "undetermined (nothing was issued and nothing was revoked)",

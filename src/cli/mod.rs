@@ -16,6 +16,7 @@ pub mod dev;
 mod dev_tls;
 mod error;
 mod explain;
+mod find;
 mod key;
 mod out;
 mod profile;
@@ -27,6 +28,7 @@ pub mod server;
 mod table;
 mod task;
 mod text;
+mod why;
 pub mod wire;
 mod wire_sources;
 
@@ -74,6 +76,10 @@ enum Command {
     Task(task::TaskCommand),
     /// Say why something was refused
     Explain(explain::ExplainArgs),
+    /// Say what a token, an id, a run's page, a secret's path or a commit belongs to
+    Find(find::FindArgs),
+    /// Show the last refusals about a run, a task or a denial, and what happened before them
+    Why(why::WhyArgs),
     /// Put, list and delete secrets; no command reads one back
     #[command(subcommand)]
     Secret(secret::SecretCommand),
@@ -140,6 +146,8 @@ async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, 
         Command::Profile(command) => profile::run(command, &mut out),
         Command::Task(command) => task::run(command, &admin, &mut out).await,
         Command::Explain(args) => explain::run(args, &admin, &mut out).await,
+        Command::Find(args) => find::run(args, &admin, &mut out).await,
+        Command::Why(args) => why::run(args, &admin, &mut out).await,
         Command::Secret(command) => secret::run(command, &admin, &mut out).await,
         Command::Key(command) => key::run(command, &admin, &mut out).await,
         Command::Audit(command) => audit::run(command, &admin, &mut out).await,
@@ -157,6 +165,8 @@ fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
         | Command::Run(_)
         | Command::Task(_)
         | Command::Explain(_)
+        | Command::Find(_)
+        | Command::Why(_)
         | Command::Secret(_)
         | Command::Key(_)
         | Command::Audit(_)
@@ -183,6 +193,8 @@ Examples:
   writ task list                                    what is at work now
   writ task revoke github/812345/99001/1            end one run's task and everything under it
   writ explain dn-3-17                              why something was refused
+  writ why https://github.com/o/r/actions/runs/7    what was refused to a run, and what came before
+  writ find - < leaked.txt                          whose token this is
   writ secret put ci/prod/deploy-key < key.pem      store a secret
   writ audit export > log.jsonl && writ audit verify log.jsonl
 

@@ -9,8 +9,12 @@ use super::out::{Out, rows_or};
 use super::table::Table;
 use super::text::plain;
 use crate::domain::grant::Audience;
-use crate::surface::http::admin::credential_view::{CredentialView, GoodFor, RecallView};
+use crate::surface::http::admin::credential_view::{
+    CredentialView, GoodFor, RecallView, StateView,
+};
 use crate::surface::http::admin::decode;
+use crate::surface::http::admin::entry_view::EntryView;
+use crate::surface::http::admin::night::{ExposureView, ValueView};
 use crate::surface::http::admin::task_view::{
     EndView, Ended, LineageView, Outcome, TaskDetail, TaskPage, TaskStanding, TaskView,
 };
@@ -23,6 +27,9 @@ pub(super) enum TaskCommand {
     /// Show a task: who is at work in it, what is out under it, what happened last
     #[command(after_help = "Example:\n  writ task show github/812345/99001/1")]
     Show(Which),
+    /// List the secret values that a task has read: no revocation takes them back, rotate them
+    #[command(after_help = EXPOSURE)]
+    Exposure(Which),
     /// Close a task: its work is done. Nothing more is issued, and what is out is dead
     #[command(after_help = "Example:\n  writ task close helpdesk/case/4711 --reason resolved")]
     Close(EndArgs),
@@ -69,6 +76,10 @@ pub(super) async fn run(
         TaskCommand::Show(which) => {
             let answer = admin.ask(Call::get(path(&which, ""))).await?;
             out.answer(&answer, |detail: TaskDetail| shown(&detail))
+        }
+        TaskCommand::Exposure(which) => {
+            let answer = admin.ask(Call::get(path(&which, "/exposure"))).await?;
+            out.answer(&answer, |told: ExposureView| exposed(&told))
         }
         TaskCommand::Close(args) => end(&args, "/close", admin, out).await,
         TaskCommand::Revoke(args) => end(&args, "/revoke", admin, out).await,
@@ -136,9 +147,9 @@ fn shown(detail: &TaskDetail) -> Vec<String> {
         lines.extend(lineage_lines(lineage));
     }
     lines.push(String::new());
-    lines.extend(credentials(&detail.credentials, "ONCE REVOKED"));
+    lines.extend(credentials(&detail.credentials));
     lines.push(String::new());
-    lines.extend(history(detail));
+    lines.extend(events(&detail.entries));
     lines
 }
 
@@ -172,24 +183,24 @@ fn lineage_lines(lineage: &LineageView) -> Vec<String> {
     lines
 }
 
-fn credentials(all: &[CredentialView], state: &'static str) -> Vec<String> {
-    let mut table = Table::new(["CREDENTIAL", "KIND", "FOR", state, "EXPIRES"]);
+fn credentials(all: &[CredentialView]) -> Vec<String> {
+    let mut table = Table::new(["CREDENTIAL", "KIND", "FOR", "STATE", "EXPIRES"]);
     for one in all {
         let (kind, purpose) = good_for(&one.good_for);
         table.push([
             one.id.to_string(),
             kind.to_owned(),
             purpose,
-            recall(&one.recall),
+            state(one),
             one.expires_at.to_the_second(),
         ]);
     }
     rows_or(&table, "no credential is out")
 }
 
-fn history(detail: &TaskDetail) -> Vec<String> {
+pub(super) fn events(entries: &[EntryView]) -> Vec<String> {
     let mut table = Table::new(["AT", "EVENT", "CODE", "FIELD", "BY", "ABOUT"]);
-    for entry in &detail.entries {
+    for entry in entries {
         let about = [&entry.denial_id, &entry.about, &entry.reason];
         let about: Vec<_> = about.into_iter().flatten().map(String::as_str).collect();
         table.push([
@@ -219,9 +230,9 @@ fn told(ended: &Ended, asked: &str) -> Vec<String> {
     };
     let mut lines = vec![first];
     if ended.outcome != Outcome::Barred {
-        lines.extend(credentials(&ended.credentials, "STATE"));
+        lines.extend(credentials(&ended.credentials));
     }
-    let is_exposed = |one: &&CredentialView| one.recall == RecallView::Exposed;
+    let is_exposed = |one: &&CredentialView| one.state == StateView::Exposed;
     let exposed = ended.credentials.iter().filter(is_exposed).count();
     if exposed > 0 {
         lines.push(format!(
@@ -231,7 +242,35 @@ fn told(ended: &Ended, asked: &str) -> Vec<String> {
     lines
 }
 
-fn good_for(what: &GoodFor) -> (&'static str, String) {
+fn exposed(told: &ExposureView) -> Vec<String> {
+    let mut table = Table::new(["PATH", "VERSION", "FIRST READ", "LAST READ", "BY", "TO DO"]);
+    for value in &told.values {
+        table.push([
+            value.path.to_string(),
+            value.version.to_string(),
+            value.first_read_at.to_the_second(),
+            value.last_read_at.to_the_second(),
+            reader(value),
+            if value.replaced {
+                "replaced here; check where it is used".to_owned()
+            } else {
+                "rotate".to_owned()
+            },
+        ]);
+    }
+    let mut lines = rows_or(&table, "the task has read no secret");
+    if told.more {
+        lines.push("there were more reads than are looked at".to_owned());
+    }
+    lines
+}
+
+fn reader(value: &ValueView) -> String {
+    let instance = value.instance.as_ref();
+    instance.map_or_else(|| value.lineage.to_string(), ToString::to_string)
+}
+
+pub(super) fn good_for(what: &GoodFor) -> (&'static str, String) {
     match what {
         GoodFor::AccessToken { audiences, .. } => {
             let names: Vec<_> = audiences.iter().map(Audience::as_str).collect();
@@ -242,17 +281,21 @@ fn good_for(what: &GoodFor) -> (&'static str, String) {
     }
 }
 
-fn recall(recall: &RecallView) -> String {
-    match recall {
-        RecallView::Dead => "dead at once".to_owned(),
-        RecallView::UnusableBy { unusable_by } => {
-            format!("usable offline until {}", unusable_by.to_the_second())
-        }
-        RecallView::Exposed => "exposed: rotate it".to_owned(),
+/// Where a credential stands; of a live one, what a revocation would make of it.
+pub(super) fn state(one: &CredentialView) -> String {
+    let until = one.expires_at.to_the_second();
+    match (one.state, one.once_revoked) {
+        (StateView::Live, RecallView::Revoked) => "live, can be revoked at once".to_owned(),
+        (StateView::Live, RecallView::ExpiresAt) => "live, verified offline".to_owned(),
+        (StateView::Live, RecallView::Exposed) => "live, has been read".to_owned(),
+        (StateView::Expired, _) => "expired".to_owned(),
+        (StateView::Revoked, _) => "revoked".to_owned(),
+        (StateView::ExpiresAt, _) => format!("revoked, usable offline until {until}"),
+        (StateView::Exposed, _) => "exposed: rotate it".to_owned(),
     }
 }
 
-const fn standing(state: TaskStanding) -> &'static str {
+pub(super) const fn standing(state: TaskStanding) -> &'static str {
     match state {
         TaskStanding::Open => "open",
         TaskStanding::Expired => "expired",
@@ -260,14 +303,14 @@ const fn standing(state: TaskStanding) -> &'static str {
     }
 }
 
-fn why(end: &EndView) -> String {
+pub(super) fn why(end: &EndView) -> String {
     match &end.field {
         Some(field) => format!("{} ({field})", end.code),
         None => end.code.to_string(),
     }
 }
 
-fn ended_line(label: &str, end: &EndView) -> String {
+pub(super) fn ended_line(label: &str, end: &EndView) -> String {
     let mut line = format!("{label}{} at {}", why(end), end.at);
     for (word, text) in [(" by ", &end.by), (": ", &end.reason)] {
         if let Some(text) = text {
@@ -277,6 +320,12 @@ fn ended_line(label: &str, end: &EndView) -> String {
     }
     plain(&line)
 }
+
+const EXPOSURE: &str = "\
+Example:
+  writ task exposure github/812345/99001/1
+
+The log remembers it after the task is gone; ask by the task's id then.";
 
 #[cfg(test)]
 mod tests {
@@ -305,11 +354,15 @@ mod tests {
     fn a_revocation_says_of_each_credential_what_it_is_now() {
         let token = r#""kind":"access_token","audiences":["https://a.example"],"scopes":[]"#;
         let ended = read(&[
-            credential(&format!(r#"{token},"state":"dead""#)),
             credential(&format!(
-                r#"{token},"state":"unusable_by","unusable_by":"2026-03-01T10:10:00Z""#
+                r#"{token},"state":"revoked","once_revoked":"revoked""#
             )),
-            credential(r#""kind":"secret_lease","path":"ci/key","version":3,"state":"exposed""#),
+            credential(&format!(
+                r#"{token},"state":"expires_at","once_revoked":"expires_at""#
+            )),
+            credential(
+                r#""kind":"secret_lease","path":"ci/key","version":3,"state":"exposed","once_revoked":"exposed""#,
+            ),
         ]);
         let text = told(&ended, "github/812345/99001/1").join("\n");
         assert!(
@@ -317,8 +370,8 @@ mod tests {
             "{text}"
         );
         for wanted in [
-            "dead at once",
-            "usable offline until 2026-03-01T10:10:00Z",
+            " revoked ",
+            "revoked, usable offline until 2026-03-01T10:10:00Z",
             "ci/key v3",
             "exposed: rotate it",
             "1 of them were secrets",

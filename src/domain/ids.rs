@@ -47,6 +47,11 @@ macro_rules! id {
                 Self(uuid_v7(now, entropy))
             }
 
+            /// When it was made, to the millisecond.
+            pub fn made_at(&self) -> Timestamp {
+                made_at(&self.0)
+            }
+
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
             }
@@ -127,6 +132,12 @@ fn uuid_v7(now: Timestamp, entropy: &dyn Entropy) -> Uuid {
     Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
+/// RFC 9562 §5.7: the first 48 bits are milliseconds.
+fn made_at(id: &Uuid) -> Timestamp {
+    let millis = i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX);
+    Timestamp::from_micros(millis.saturating_mul(1_000))
+}
+
 fn parse_hex(text: &str, prefix: &str) -> Option<Uuid> {
     let hex = text.strip_prefix(prefix)?;
     let canonical = hex.len() == 32 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -164,5 +175,12 @@ mod tests {
         let early = TaskId::new(Timestamp::from_micros(1_000), &Ones);
         let late = TaskId::new(Timestamp::from_micros(2_000), &Ones);
         assert!(early < late);
+    }
+
+    #[test]
+    fn an_id_tells_when_it_was_made() {
+        let at = Timestamp::from_micros(1_700_000_000_123_456);
+        let made = TaskId::new(at, &Ones).made_at();
+        assert_eq!(made, Timestamp::from_micros(1_700_000_000_123_000));
     }
 }

@@ -177,6 +177,23 @@ impl Template {
         })
     }
 
+    /// Which segment of the filled text is a claim's value and nothing else, counted from 0.
+    pub fn place_of(&self, claim: &str) -> Option<usize> {
+        let mut text = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(piece) => text.push_str(piece),
+                Piece::Claim(name) => {
+                    text.push('{');
+                    text.push_str(name);
+                    text.push('}');
+                }
+            }
+        }
+        let wanted = format!("{{{claim}}}");
+        text.split('/').position(|segment| segment == wanted)
+    }
+
     /// The text with each placeholder replaced by a claim's value. A value is taken only if it can
     /// be one segment, so that no claim can move a name to another place.
     pub fn fill(&self, claims: &Claims) -> Result<String, BadTemplate> {
@@ -264,6 +281,15 @@ mod tests {
             );
         }
         template.fill(&claims(&[])).unwrap_err();
+    }
+
+    #[test]
+    fn a_claim_is_found_at_its_place_only_where_it_stands_alone() {
+        let template: Template = "{repository_id}/run-{run_number}/{run_id}".parse().unwrap();
+        assert_eq!(template.place_of("repository_id"), Some(0));
+        assert_eq!(template.place_of("run_id"), Some(2));
+        assert_eq!(template.place_of("run_number"), None);
+        assert_eq!(template.place_of("run"), None);
     }
 
     #[test]

@@ -159,6 +159,16 @@ impl PartialEq for KeyChange {
 
 impl Eq for KeyChange {}
 
+impl Write {
+    /// The credential, where it records one.
+    pub const fn credential(&self) -> Option<&CredentialRecord> {
+        if let Self::Credential(record) = self {
+            return Some(record);
+        }
+        None
+    }
+}
+
 impl OnceKind {
     pub const fn number(self) -> u8 {
         match self {

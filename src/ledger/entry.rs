@@ -131,6 +131,10 @@ pub struct Refused {
     pub evidence: Option<Digest>,
     pub policies: Vec<String>,
     pub facts: Vec<FactMark>,
+    /// The records that the evidence named, where it was refused before any was looked at: a refusal
+    /// without a task is found by them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub about: Vec<RecordKey>,
     /// Whether the refusal ended the lineage in the same transaction.
     pub ended_lineage: bool,
 }
@@ -222,6 +226,11 @@ impl Change {
 }
 
 impl Event {
+    /// Whether something was refused, or left undetermined.
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Denied(_) | Self::Undetermined(_))
+    }
+
     /// The event's name in rows, logs and metrics.
     pub const fn name(&self) -> &'static str {
         match self {

@@ -319,6 +319,7 @@ mod tests {
             evidence: None,
             policies: Vec::new(),
             facts: Vec::new(),
+            about: Vec::new(),
             ended_lineage: true,
         })
     }

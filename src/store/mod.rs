@@ -22,6 +22,7 @@ use crate::ledger::change::{Change, OnceKind, SealedVersion};
 use crate::ledger::entry::Touch;
 use crate::ledger::rows::Refusal;
 
+pub mod inquiry;
 pub mod row_mac;
 pub mod settings;
 pub mod sqlite;
@@ -31,7 +32,7 @@ mod writer;
 pub use writer::Settings;
 
 /// What every verb needs: the one way to change the ledger, and the rows to decide on.
-pub trait Store: Listing + Audit + Upkeep + Send + Sync {
+pub trait Store: Listing + inquiry::Inquiry + Audit + Upkeep + Send + Sync {
     /// Admits a change, durably, or names the expectation that failed. It goes on when the caller
     /// is dropped: a client that hangs up does not undo a commit.
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>>;

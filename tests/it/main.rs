@@ -31,6 +31,7 @@ mod exchange;
 mod gitlab;
 mod kubernetes;
 mod oidc;
+mod operators;
 mod peers;
 mod pki;
 mod renewal;

@@ -1,5 +1,7 @@
 //! Entries: one per admitted change, numbered per writer, never updated and never swept.
 
+use std::time::Duration;
+
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::bulk::Bulk;
@@ -8,6 +10,7 @@ use crate::domain::ids::{Realm, TaskId};
 use crate::domain::position::{Position, WriterId};
 use crate::domain::time::Timestamp;
 use crate::ledger::entry::FORMAT;
+use crate::store::inquiry::{Mark, Sort};
 use crate::store::writer::Placed;
 use crate::store::{Down, StoredEntry};
 
@@ -78,6 +81,112 @@ pub(super) async fn of_task(
     rows.iter().map(|row| decode(row, 0)).collect()
 }
 
+/// The newest entries of a sort, from below a place in the order of time.
+pub(super) async fn newest(
+    db: &mut SqliteConnection,
+    realm: Realm,
+    sort: Sort,
+    before: Option<Mark>,
+    limit: u32,
+) -> Result<Vec<StoredEntry>, Down> {
+    let statement = match sort {
+        Sort::Refusals => REFUSALS,
+        Sort::Reads => READS,
+    };
+    let (at, writer, n) = match before {
+        None => (i64::MAX, i64::MAX, i64::MAX),
+        Some(Mark { at, position }) => (
+            at.micros(),
+            i64::from(position.writer.0),
+            stored(position.n)?,
+        ),
+    };
+    let rows = sqlx::query(statement)
+        .bind(realm.number())
+        .bind(at)
+        .bind(writer)
+        .bind(n)
+        .bind(limit)
+        .fetch_all(db)
+        .await
+        .map_err(down)?;
+    rows.iter().map(|row| decode(row, 0)).collect()
+}
+
+/// The entries of a task that opened something or read a secret.
+pub(super) async fn takings(
+    db: &mut SqliteConnection,
+    realm: Realm,
+    task: TaskId,
+    limit: u32,
+) -> Result<Vec<StoredEntry>, Down> {
+    let rows = sqlx::query(TAKINGS)
+        .bind(realm.number())
+        .bind(task.as_bytes().as_slice())
+        .bind(limit)
+        .fetch_all(db)
+        .await
+        .map_err(down)?;
+    rows.iter().map(|row| decode(row, 0)).collect()
+}
+
+/// Entries by the time at which they were made, without an index of times: each writer numbers its
+/// entries as it commits them, so that their times rise with their numbers, but for what waited.
+pub(super) async fn made_between(
+    db: &mut SqliteConnection,
+    realm: Realm,
+    (from, until): (Timestamp, Timestamp),
+    limit: u32,
+) -> Result<Vec<StoredEntry>, Down> {
+    let (early, late) = (from.minus(WAIT), until.plus(WAIT));
+    let writers = sqlx::query(WRITERS).bind(late.micros()).fetch_all(&mut *db);
+    let mut found = Vec::new();
+    for writer in &writers.await.map_err(down)? {
+        let (writer, last): (i64, i64) = (column(writer, 0)?, column(writer, 1)?);
+        let first = first_from(db, writer, last, early).await?;
+        let end = first_from(db, writer, last, late).await?;
+        let rows = sqlx::query(MADE_BETWEEN)
+            .bind(writer)
+            .bind(first)
+            .bind(end)
+            .bind(from.micros())
+            .bind(until.micros())
+            .bind(realm.number())
+            .bind(i64::from(limit) - i64::try_from(found.len()).unwrap_or(i64::MAX))
+            .fetch_all(&mut *db)
+            .await
+            .map_err(down)?;
+        for row in &rows {
+            found.push(decode(row, 0)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The number of a writer's first entry that was made at `at` or later; one past its last where none was.
+async fn first_from(
+    db: &mut SqliteConnection,
+    writer: i64,
+    last: i64,
+    at: Timestamp,
+) -> Result<i64, Down> {
+    let (mut low, mut high) = (1, last + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let row = sqlx::query(MADE_AT)
+            .bind(writer)
+            .bind(middle)
+            .fetch_one(&mut *db);
+        let made: i64 = column(&row.await.map_err(down)?, 0)?;
+        if made < at.micros() {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
+}
+
 /// Entries that are in no leaf yet: writer by writer, each in the order of its numbers. With one
 /// writer at a time this is the order in which they were made.
 pub(super) async fn unsequenced(
@@ -120,6 +229,37 @@ const AT: &str = "
 const OF_TASK: &str = "
     SELECT writer, n, at, format, leaf FROM entry
     WHERE realm = ?1 AND task = ?2 ORDER BY at DESC, writer DESC, n DESC LIMIT ?3";
+
+const REFUSALS: &str = "
+    SELECT writer, n, at, format, leaf FROM entry INDEXED BY entry_refused
+    WHERE realm = ?1 AND code IN ('denied', 'undetermined') AND (at, writer, n) < (?2, ?3, ?4)
+    ORDER BY at DESC, writer DESC, n DESC LIMIT ?5";
+
+const READS: &str = "
+    SELECT writer, n, at, format, leaf FROM entry INDEXED BY entry_read
+    WHERE realm = ?1 AND code = 'secret_read' AND (at, writer, n) < (?2, ?3, ?4)
+    ORDER BY at DESC, writer DESC, n DESC LIMIT ?5";
+
+const TAKINGS: &str = "
+    SELECT writer, n, at, format, leaf FROM entry INDEXED BY entry_by_task
+    WHERE realm = ?1 AND task = ?2 AND code IN ('issued', 'secret_read')
+    ORDER BY at, writer, n LIMIT ?3";
+
+// Whoever started later has not made it; of those before, the newest.
+const WRITERS: &str = "
+    SELECT w.id, coalesce((SELECT max(e.n) FROM entry e WHERE e.writer = w.id), 0)
+    FROM writer w WHERE w.started_at < ?1 ORDER BY w.id DESC LIMIT 64";
+
+const MADE_AT: &str = "
+    SELECT at FROM entry WHERE writer = ?1 AND n = ?2";
+
+const MADE_BETWEEN: &str = "
+    SELECT writer, n, at, format, leaf FROM entry
+    WHERE writer = ?1 AND n >= ?2 AND n < ?3 AND at >= ?4 AND at < ?5 AND realm = ?6
+    ORDER BY n LIMIT ?7";
+
+/// The longest that a decided change waits for its commit, nearly.
+const WAIT: Duration = Duration::from_secs(10);
 
 const UNSEQUENCED: &str = "
     SELECT e.writer, e.n, e.at, e.format, e.leaf

@@ -83,6 +83,39 @@ pub(super) async fn of_task(
     rows.iter().map(|row| Ok(decode(row, 0, mac)?.1)).collect()
 }
 
+pub(super) async fn by_id(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    realm: Realm,
+    id: LineageId,
+) -> Result<Option<Lineage>, Down> {
+    let row = sqlx::query(BY_ID)
+        .bind(realm.number())
+        .bind(id.as_bytes().as_slice())
+        .fetch_optional(db)
+        .await
+        .map_err(down)?;
+    row.map(|row| Ok(decode(&row, 0, mac)?.1)).transpose()
+}
+
+pub(super) async fn newest(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    realm: Realm,
+    before: Option<LineageId>,
+    limit: u32,
+) -> Result<Vec<Lineage>, Down> {
+    let before = before.map_or([0xff; 16], |id| *id.as_bytes());
+    let rows = sqlx::query(NEWEST)
+        .bind(realm.number())
+        .bind(before.as_slice())
+        .bind(limit)
+        .fetch_all(db)
+        .await
+        .map_err(down)?;
+    rows.iter().map(|row| Ok(decode(row, 0, mac)?.1)).collect()
+}
+
 /// A lineage from eight columns, the first of them at `from`.
 pub(super) fn decode(
     row: &SqliteRow,
@@ -148,6 +181,14 @@ const WRITE: &str = "
     ON CONFLICT (realm, id) DO UPDATE SET state = excluded.state, epoch = excluded.epoch,
       body = excluded.body, mac = excluded.mac
     WHERE lineage.epoch < excluded.epoch";
+
+const BY_ID: &str = "
+    SELECT realm, id, task, instance, state, epoch, body, mac
+    FROM lineage WHERE realm = ?1 AND id = ?2";
+
+const NEWEST: &str = "
+    SELECT realm, id, task, instance, state, epoch, body, mac
+    FROM lineage WHERE realm = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
 
 const OF_TASK: &str = "
     SELECT realm, id, task, instance, state, epoch, body, mac

@@ -37,6 +37,7 @@ mod credential;
 mod desk;
 mod entry;
 mod gate;
+mod inquiry;
 mod key;
 mod leaf;
 mod lineage;

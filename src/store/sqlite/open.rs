@@ -199,6 +199,11 @@ fn migrator() -> Migrator {
             "statistics",
             include_str!("../../../migrations/sqlite/0002_statistics.sql").into_sql_str(),
         ),
+        migration(
+            3,
+            "operators",
+            include_str!("../../../migrations/sqlite/0003_operators.sql").into_sql_str(),
+        ),
     ])
 }
 

@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::bulk::Bulk;
 use super::row::{Seal, body, bytes, column, down, number, realm, state, stored};
 use super::{lineage, task};
-use crate::domain::ids::{Realm, SessionId};
+use crate::domain::ids::{Realm, SessionId, TaskId};
 use crate::domain::key::Thumbprint;
 use crate::domain::name::{InstanceName, TaskName};
 use crate::domain::session::Session;
@@ -139,6 +139,22 @@ pub(super) async fn held(
     })
 }
 
+/// The sessions of a task's lineages.
+pub(super) async fn of_task(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    realm: Realm,
+    task: TaskId,
+) -> Result<Vec<Session>, Down> {
+    let rows = sqlx::query(OF_TASK)
+        .bind(realm.number())
+        .bind(task.as_bytes().as_slice())
+        .fetch_all(db)
+        .await
+        .map_err(down)?;
+    rows.iter().map(|row| Ok(decode(row, 0, mac)?.1)).collect()
+}
+
 /// What was found, each at the place of its question: the first column is that place.
 fn placed<T>(
     rows: &[SqliteRow],
@@ -225,6 +241,12 @@ const WRITE: &str = "
     ON CONFLICT (realm, id) DO UPDATE SET state = excluded.state, epoch = excluded.epoch,
       body = excluded.body, mac = excluded.mac
     WHERE session.epoch < excluded.epoch";
+
+const OF_TASK: &str = "
+    SELECT s.realm, s.id, s.lineage, s.jkt, s.state, s.epoch, s.body, s.mac
+    FROM lineage l
+    CROSS JOIN session s ON s.realm = l.realm AND s.lineage = l.id
+    WHERE l.realm = ?1 AND l.task = ?2 ORDER BY s.id";
 
 const STANDING: &str = "
     SELECT j.key, t.realm, t.id, t.external, t.state, t.epoch, t.deadline_at, t.body, t.mac,

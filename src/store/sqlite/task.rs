@@ -115,6 +115,28 @@ pub(super) async fn newest(
     rows.iter().map(|row| Ok(decode(row, 0, mac)?.1)).collect()
 }
 
+/// Names at or above `from`.
+pub(super) async fn names(
+    db: &mut SqliteConnection,
+    realm: Realm,
+    from: &str,
+    limit: u32,
+) -> Result<Vec<TaskName>, Down> {
+    let rows = sqlx::query(NAMES)
+        .bind(realm.number())
+        .bind(from)
+        .bind(limit)
+        .fetch_all(db)
+        .await
+        .map_err(down)?;
+    let name = |row| {
+        let text: &str = column(row, 0)?;
+        let bad = |_| Down("a task has a name that is none".to_owned());
+        text.parse().map_err(bad)
+    };
+    rows.iter().map(name).collect()
+}
+
 /// A task from eight columns, the first of them at `from`.
 pub(super) fn decode(
     row: &SqliteRow,
@@ -189,6 +211,10 @@ const BY_ID: &str = "
 const BY_NAME: &str = "
     SELECT realm, id, external, state, epoch, deadline_at, body, mac
     FROM task WHERE realm = ?1 AND external = ?2";
+
+// The row itself is not looked at: whoever goes by a name reads it.
+const NAMES: &str = "
+    SELECT external FROM task WHERE realm = ?1 AND external >= ?2 ORDER BY external LIMIT ?3";
 
 const NEWEST: &str = "
     SELECT realm, id, external, state, epoch, deadline_at, body, mac

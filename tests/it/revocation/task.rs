@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use writ::broker::revoke::{Ending, Recall, TaskRef};
+use writ::broker::outstanding::CredentialState;
+use writ::broker::revoke::{Ending, TaskRef};
 use writ_practice::client::SessionKey;
 
 use crate::support::broker::Broker;
@@ -34,14 +35,17 @@ async fn a_revoked_task_takes_everything_under_it() {
         .await
         .unwrap();
     // The tokens are asked about at each use; the secret is out and has to be rotated.
-    let of = |recall| {
+    let of = |state| {
         reach
             .credentials
             .iter()
-            .filter(|(_, r)| *r == recall)
+            .filter(|(_, s)| *s == state)
             .count()
     };
-    assert_eq!((of(Recall::Dead), of(Recall::Exposed)), (3, 1));
+    assert_eq!(
+        (of(CredentialState::Revoked), of(CredentialState::Exposed)),
+        (3, 1)
+    );
 
     assert!(!held.is_active().await);
     assert!(!held.client.is_active(&other).await);
@@ -61,10 +65,10 @@ async fn a_token_that_others_verify_offline_is_said_to_be_unusable_by_when() {
         .end_task(&which, Ending::Revoke, &order())
         .await
         .unwrap();
-    let [(credential, recall)] = reach.credentials.as_slice() else {
+    let [(_, state)] = reach.credentials.as_slice() else {
         panic!("{reach:?}");
     };
-    assert_eq!(*recall, Recall::UnusableBy(credential.expires_at));
+    assert_eq!(*state, CredentialState::ExpiresAt);
 }
 
 #[tokio::test]

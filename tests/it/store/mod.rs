@@ -24,6 +24,7 @@ use writ::store::{Settings, Store};
 mod admission;
 mod durability;
 mod fixtures;
+mod inquiry;
 mod plans;
 mod reading;
 mod sqlite_only;
@@ -137,6 +138,9 @@ suite! { sqlite,
     durability::a_tombstone_is_in_the_view_before_the_answer,
     durability::a_bar_is_in_the_view_after_a_restart_and_never_shortened,
     durability::a_closed_store_takes_no_change,
+    inquiry::an_entry_is_found_by_the_moment_it_was_made_whoever_wrote_it,
+    inquiry::names_lineages_and_sessions_are_listed_by_their_keys,
+    inquiry::refusals_page_in_the_order_of_time_and_nothing_else_is_among_them,
     reading::standing_finds_task_lineage_and_session_by_their_names,
     reading::listings_page_in_their_order,
     reading::bound_names_the_lineages_of_a_run_while_its_task_is_open,

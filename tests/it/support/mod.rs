@@ -3,6 +3,7 @@
 
 pub mod broker;
 pub mod client;
+pub mod desk;
 pub mod forge;
 pub mod held;
 pub mod issuer;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::when::When;
-use crate::broker::revoke::Recall;
-use crate::domain::credential::{CredentialKind, CredentialRecord};
+use crate::broker::outstanding::CredentialState;
+use crate::domain::credential::{CredentialKind, CredentialRecord, RecallClass};
 use crate::domain::grant::{Audience, Scope, SecretPath};
 use crate::domain::ids::{CredentialId, LineageId, SessionId};
 use crate::domain::name::GrantName;
@@ -25,8 +25,8 @@ pub struct CredentialView {
     pub good_for: GoodFor,
     pub issued_at: When,
     pub expires_at: When,
-    #[serde(flatten)]
-    pub recall: RecallView,
+    pub state: StateView,
+    pub once_revoked: RecallView,
 }
 
 /// What kind it is, and what it opens.
@@ -46,21 +46,32 @@ pub enum GoodFor {
     },
 }
 
-/// What it is once it has been revoked: in a revocation's answer what it is now, in a task's what it
-/// would be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum RecallView {
+/// Where it stands now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StateView {
+    Live,
+    /// Its time is over.
+    Expired,
     /// Refused wherever it is shown.
-    Dead,
-    /// Whoever verifies it offline takes it until then.
-    UnusableBy { unusable_by: When },
+    Revoked,
+    /// Revoked, and yet taken until it expires by whoever verifies it offline.
+    ExpiresAt,
     /// It was read and cannot be taken back: rotate it.
     Exposed,
 }
 
-impl From<&(CredentialRecord, Recall)> for CredentialView {
-    fn from((record, recall): &(CredentialRecord, Recall)) -> Self {
+/// What a revocation makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecallView {
+    Revoked,
+    ExpiresAt,
+    Exposed,
+}
+
+impl From<&(CredentialRecord, CredentialState)> for CredentialView {
+    fn from((record, state): &(CredentialRecord, CredentialState)) -> Self {
         Self {
             id: record.id,
             lineage: record.lineage,
@@ -70,7 +81,8 @@ impl From<&(CredentialRecord, Recall)> for CredentialView {
             good_for: GoodFor::from(&record.kind),
             issued_at: record.issued_at.into(),
             expires_at: record.expires_at.into(),
-            recall: RecallView::from(*recall),
+            state: StateView::from(*state),
+            once_revoked: RecallView::from(record.recall),
         }
     }
 }
@@ -93,34 +105,24 @@ impl From<&CredentialKind> for GoodFor {
     }
 }
 
-impl From<Recall> for RecallView {
-    fn from(recall: Recall) -> Self {
-        match recall {
-            Recall::Dead => Self::Dead,
-            Recall::UnusableBy(at) => Self::UnusableBy {
-                unusable_by: at.into(),
-            },
-            Recall::Exposed => Self::Exposed,
+impl From<CredentialState> for StateView {
+    fn from(state: CredentialState) -> Self {
+        match state {
+            CredentialState::Live => Self::Live,
+            CredentialState::Expired => Self::Expired,
+            CredentialState::Revoked => Self::Revoked,
+            CredentialState::ExpiresAt => Self::ExpiresAt,
+            CredentialState::Exposed => Self::Exposed,
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::domain::time::Timestamp;
-
-    #[test]
-    fn each_recall_has_its_own_word_and_only_one_has_a_time() {
-        let at = Timestamp::from_micros(1_000_000);
-        let written = |recall| serde_json::to_value(RecallView::from(recall)).unwrap();
-        assert_eq!(written(Recall::Dead), json!({"state": "dead"}));
-        assert_eq!(written(Recall::Exposed), json!({"state": "exposed"}));
-        assert_eq!(
-            written(Recall::UnusableBy(at)),
-            json!({"state": "unusable_by", "unusable_by": "1970-01-01T00:00:01Z"})
-        );
+impl From<RecallClass> for RecallView {
+    fn from(recall: RecallClass) -> Self {
+        match recall {
+            RecallClass::Online => Self::Revoked,
+            RecallClass::Expiry => Self::ExpiresAt,
+            RecallClass::None => Self::Exposed,
+        }
     }
 }

@@ -22,8 +22,10 @@ pub mod denial_view;
 mod denials;
 pub mod entry_view;
 mod failed;
+pub mod find_view;
 pub mod gate;
 pub mod keys;
+pub mod night;
 pub mod secrets;
 pub mod task_view;
 mod tasks;
@@ -50,7 +52,10 @@ pub fn router(state: Arc<AdminState>) -> Router {
         .route("/api/v1/tasks/{task}", get(tasks::show))
         .route("/api/v1/tasks/{task}/revoke", post(tasks::revoke))
         .route("/api/v1/tasks/{task}/close", post(tasks::close))
+        .route("/api/v1/tasks/{task}/exposure", get(night::exposure))
         .route("/api/v1/denials/{id}", get(denials::show))
+        .route("/api/v1/find", post(night::find))
+        .route("/api/v1/why/{about}", get(night::why))
         .route("/api/v1/secrets", get(secrets::list))
         .route(
             "/api/v1/secrets/{*path}",

@@ -127,7 +127,7 @@ impl TaskPage {
 }
 
 impl TaskView {
-    fn of(task: &Task, now: Timestamp) -> Self {
+    pub(super) fn of(task: &Task, now: Timestamp) -> Self {
         let (state, ended) = match &task.state {
             TaskState::Open if now < task.deadline => (TaskStanding::Open, None),
             TaskState::Open => (TaskStanding::Expired, None),

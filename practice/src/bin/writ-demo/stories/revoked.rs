@@ -80,8 +80,8 @@ async fn revoke(stage: &mut Stage, task: &str, billing: &Token) -> Result<(), Tr
         .await?
         .succeeded()?;
     let (document, text) = (shown.json()?, shown.text());
-    credential(&document, "dead", &text)?;
-    let until = credential(&document, "unusable_by", &text)?;
+    credential(&document, "revoked", &text)?;
+    let until = credential(&document, "expires_at", &text)?;
     stage.note(
         REVOCATION,
         "the token that is verified offline is unusable",
@@ -244,10 +244,9 @@ mod tests {
 
     #[test]
     fn a_state_that_the_revocation_does_not_name_is_missed() {
-        let answer =
-            json!({ "credentials": [{ "state": "dead", "expires_at": "2026-01-01T00:00:00Z" }] });
+        let answer = json!({ "credentials": [{ "state": "revoked", "expires_at": "2026-01-01T00:00:00Z" }] });
         assert_eq!(
-            credential(&answer, "dead", "").unwrap(),
+            credential(&answer, "revoked", "").unwrap(),
             "2026-01-01T00:00:00Z"
         );
         credential(&answer, "exposed", "").unwrap_err();

@@ -1,0 +1,126 @@
+//! Where a credential stands, told honestly: what was revoked may still be taken by whoever verifies it
+//! offline, and a secret that was read stays read.
+
+use std::collections::HashMap;
+
+use crate::broker::{Broker, unavailable};
+use crate::domain::credential::{CredentialRecord, RecallClass};
+use crate::domain::ids::{LineageId, SessionId};
+use crate::domain::key::Thumbprint;
+use crate::domain::lineage::Lineage;
+use crate::domain::session::Session;
+use crate::domain::task::Task;
+use crate::domain::time::Timestamp;
+use crate::error::Error;
+use crate::ledger::bar::BarKey;
+use crate::store::Down;
+use crate::store::view::View;
+
+/// Where a credential stands at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialState {
+    /// Nothing has ended it.
+    Live,
+    /// It was good until its time was over.
+    Expired,
+    /// Ended, and refused wherever it is shown: everybody who takes it asks.
+    Revoked,
+    /// Ended, and yet taken by whoever verifies it offline, until it expires.
+    ExpiresAt,
+    /// Ended or expired, and what it gave is known to whoever read it: rotate it.
+    Exposed,
+}
+
+/// What can end a credential, besides its own time.
+pub(in crate::broker) struct Grounds<'a> {
+    pub(in crate::broker) task: &'a Task,
+    pub(in crate::broker) lineages: HashMap<LineageId, Lineage>,
+    pub(in crate::broker) sessions: HashMap<SessionId, Session>,
+    pub(in crate::broker) view: &'a View,
+    pub(in crate::broker) now: Timestamp,
+}
+
+impl CredentialState {
+    /// Whether somebody may still be let in with it.
+    pub const fn is_usable(self) -> bool {
+        matches!(self, Self::Live | Self::ExpiresAt)
+    }
+}
+
+impl Broker {
+    /// The credentials under a task that have not expired, each with where it stands.
+    pub async fn outstanding(
+        &self,
+        task: &Task,
+    ) -> Result<Vec<(CredentialRecord, CredentialState)>, Error> {
+        let read = async {
+            let rows = self
+                .store
+                .credentials(self.realm, task.id, self.clock.now());
+            let rows = rows.await?;
+            let grounds = self.grounds(task, !rows.is_empty()).await?;
+            let stands = |row: CredentialRecord| {
+                let state = grounds.state(&row);
+                (row, state)
+            };
+            Ok::<_, Down>(rows.into_iter().map(stands).collect())
+        };
+        read.await.map_err(|down| unavailable(&down))
+    }
+
+    /// What can end the credentials of a task. Where the task is over nothing else has to be read.
+    pub(in crate::broker) async fn grounds<'a>(
+        &'a self,
+        task: &'a Task,
+        any: bool,
+    ) -> Result<Grounds<'a>, Down> {
+        let (mut lineages, mut sessions) = (Vec::new(), Vec::new());
+        if any && task.is_open() {
+            lineages = self.store.lineages(self.realm, task.id).await?;
+            sessions = self.store.sessions(self.realm, task.id).await?;
+        }
+        Ok(Grounds {
+            task,
+            lineages: lineages.into_iter().map(|row| (row.id, row)).collect(),
+            sessions: sessions.into_iter().map(|row| (row.id, row)).collect(),
+            view: self.store.view(),
+            now: self.clock.now(),
+        })
+    }
+}
+
+impl Grounds<'_> {
+    /// Where one credential of the task stands.
+    pub(in crate::broker) fn state(&self, credential: &CredentialRecord) -> CredentialState {
+        let expired = credential.expires_at <= self.now;
+        match (credential.recall, self.has_ended(credential), expired) {
+            (RecallClass::None, true, _) | (RecallClass::None, _, true) => CredentialState::Exposed,
+            (_, false, false) => CredentialState::Live,
+            (RecallClass::Online, true, _) => CredentialState::Revoked,
+            (RecallClass::Expiry, true, false) => CredentialState::ExpiresAt,
+            (RecallClass::Online | RecallClass::Expiry, _, true) => CredentialState::Expired,
+        }
+    }
+
+    /// Whether anything that the credential belongs to is over, or a bar holds over it.
+    fn has_ended(&self, credential: &CredentialRecord) -> bool {
+        if !self.task.is_open() || self.task.deadline <= self.now {
+            return true;
+        }
+        let lineage = self.lineages.get(&credential.lineage);
+        let session = self.sessions.get(&credential.session);
+        let over =
+            lineage.is_some_and(|row| !row.is_live()) || session.is_some_and(|row| !row.is_live());
+        let key: Option<Thumbprint> = session.and_then(|row| row.key);
+        let bars = [
+            Some(BarKey::Credential(credential.id)),
+            credential.parent.map(BarKey::Credential),
+            lineage.map(|row| BarKey::Workload(row.identity.id().clone())),
+            key.map(BarKey::SenderKey),
+        ];
+        over || bars
+            .iter()
+            .flatten()
+            .any(|bar| self.view.is_barred(bar, self.now))
+    }
+}

@@ -1,0 +1,4 @@
+//! What operators do at three in the morning, through the admin socket and the real binary.
+
+mod find;
+mod why;
