@@ -210,16 +210,17 @@ impl Broker {
 
     /// How long a copy of the published key set without this key may still be kept.
     pub fn unheard_of_for(&self, row: &KeyRow) -> Duration {
-        let published = match row.purpose {
-            Purpose::AccessToken | Purpose::JwtSvid | Purpose::CaRoot | Purpose::CaIntermediate => {
-                row.state == KeyState::Prepared
+        let kept = match row.purpose {
+            Purpose::JwtSvid => self.minter.svids.publish_ahead.max(KEY_SET_MAX_AGE),
+            Purpose::AccessToken | Purpose::CaRoot | Purpose::CaIntermediate => KEY_SET_MAX_AGE,
+            Purpose::Checkpoint | Purpose::RowMac | Purpose::Handle | Purpose::Secret => {
+                return Duration::ZERO;
             }
-            Purpose::Checkpoint | Purpose::RowMac | Purpose::Handle | Purpose::Secret => false,
         };
-        if !published {
+        if row.state != KeyState::Prepared {
             return Duration::ZERO;
         }
-        let known = Timestamp::from_micros(row.changed_at).plus(KEY_SET_MAX_AGE + self.staleness);
+        let known = Timestamp::from_micros(row.changed_at).plus(kept + self.staleness);
         known.since(self.clock.now())
     }
 

@@ -8,6 +8,7 @@ use crate::domain::grant::Audience;
 use crate::domain::identity::TrustDomain;
 use crate::domain::profile::TaskProfile;
 use crate::domain::url::BaseUrl;
+use crate::mint::settings::SvidSettings;
 
 /// The broker's own identity and what it may do.
 #[derive(Debug, Clone)]
@@ -20,6 +21,7 @@ pub struct BrokerSettings {
     /// dead where it counts as soon as it is revoked.
     pub online: BTreeSet<Audience>,
     pub limits: Limits,
+    pub svids: SvidSettings,
 }
 
 /// Bounds of the whole broker.

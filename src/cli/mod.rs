@@ -18,6 +18,7 @@ mod error;
 mod explain;
 mod find;
 mod key;
+mod oidc;
 mod out;
 mod profile;
 mod resource_server;
@@ -28,6 +29,7 @@ pub mod server;
 mod table;
 mod task;
 mod text;
+mod way;
 mod why;
 pub mod wire;
 mod wire_sources;
@@ -89,6 +91,9 @@ enum Command {
     /// Export the audit log, and check an export without the broker
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// What those need who verify JWT-SVIDs by OpenID Connect
+    #[command(subcommand)]
+    Oidc(oidc::OidcCommand),
     /// Things for services that verify tokens by asking the broker
     #[command(subcommand)]
     ResourceServer(resource_server::ResourceServerCommand),
@@ -151,6 +156,7 @@ async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, 
         Command::Secret(command) => secret::run(command, &admin, &mut out).await,
         Command::Key(command) => key::run(command, &admin, &mut out).await,
         Command::Audit(command) => audit::run(command, &admin, &mut out).await,
+        Command::Oidc(command) => oidc::run(command, &mut out).await,
         Command::ResourceServer(command) => resource_server::run(&command, &mut out),
         Command::Completions(args) => completions::run(&args, &mut out),
     }?;
@@ -170,6 +176,7 @@ fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
         | Command::Secret(_)
         | Command::Key(_)
         | Command::Audit(_)
+        | Command::Oidc(_)
         | Command::ResourceServer(_)
         | Command::Completions(_) => tokio::runtime::Builder::new_current_thread(),
     };

@@ -187,6 +187,7 @@ fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
             issuer,
             realm: Realm::DEFAULT,
             pki,
+            svids: settings.svids.clone(),
         },
         key_encryption: kek,
         store,

@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::findings::{Bounds, Findings};
 use super::problem::Rule;
 use super::raw::{RawFile, RawKeys, RawResourceServer, Text};
-use super::{Config, files, listen, profile, source};
+use super::{Config, files, listen, profile, source, svid};
 use crate::broker::settings::{BrokerSettings, KeyLocation, Limits, PolicyText, PolicyTexts};
 use crate::domain::grant::Audience;
 use crate::domain::profile::TaskProfile;
@@ -40,6 +40,7 @@ pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config>
     let rotation = rotation.and_then(|section| section.rotate_after.as_ref());
     let rotate_after = findings.duration(rotation, &ROTATION);
     let staleness = findings.duration(raw.limits.staleness.as_ref(), &STALENESS);
+    let svids = svid::check(raw.svid.as_ref(), &scene, findings);
     let policies = policies(raw, findings);
     let (issuers, sources) = source::check(&raw.source, &scene, findings);
     let profiles = profile::check(&raw.profile, &raw.source, findings);
@@ -58,6 +59,7 @@ pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config>
             limits: Limits {
                 staleness: staleness?,
             },
+            svids: svids?,
         },
         policies,
         issuers,

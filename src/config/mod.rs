@@ -18,6 +18,7 @@ pub mod propose;
 mod raw;
 mod shape;
 mod source;
+mod svid;
 mod templates;
 #[cfg(test)]
 mod tests;

@@ -86,6 +86,11 @@ rules! {
     SecretOwner = "secret_owner": "chown the file to root or to the user that runs the broker",
     SecretWeak = "secret_weak": "generate it: at least 16 characters of randomness",
 
+    // JWT-SVIDs.
+    RsaKey = "rsa_key": "make it by `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072`",
+    RsaWithoutKey = "rsa_without_key": "give `rsa_key_files`: the broker makes no RSA keys itself",
+    SvidIssuerShared = "svid_issuer_shared": "leave the key out, or name a URL of its own",
+
     // Sources.
     PlainHttpSource = "plain_http_source": "use https; plain http only to loopback while every listener is on loopback",
     AudienceEmpty = "audience_empty": "name the audience that callers must ask their tokens for, or leave the key out to use the broker's issuer",

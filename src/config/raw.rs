@@ -27,6 +27,7 @@ pub(super) struct RawFile {
     pub(super) listen: Option<Spanned<RawListen>>,
     pub(super) store: Option<RawStore>,
     pub(super) keys: Option<Spanned<RawKeys>>,
+    pub(super) svid: Option<Spanned<RawSvid>>,
     #[serde(default)]
     pub(super) limits: RawLimits,
     #[serde(default)]
@@ -62,6 +63,17 @@ pub(super) struct RawKeys {
     pub(super) file: Option<Text>,
     pub(super) descriptor: Option<Spanned<u32>>,
     pub(super) rotate_after: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSvid {
+    pub(super) issuer: Option<Text>,
+    pub(super) publish_ahead: Option<Text>,
+    #[serde(default)]
+    pub(super) rsa_key_files: Vec<Text>,
+    #[serde(default)]
+    pub(super) rs256_audiences: Vec<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -238,6 +250,7 @@ pub(super) mod fields {
             ("[listen]", of::<RawListen>()),
             ("[store]", of::<RawStore>()),
             ("[keys]", of::<RawKeys>()),
+            ("[svid]", of::<RawSvid>()),
             ("[limits]", of::<RawLimits>()),
             ("[[source]]", of::<RawSource>()),
             ("[source.api]", of::<RawApi>()),

@@ -29,6 +29,12 @@ sqlite = "writ.db"
 [keys]
 file = "kek"
 
+[svid]
+issuer = "https://svid.example"
+publish_ahead = "2h"
+rsa_key_files = ["rsa"]
+rs256_audiences = ["api://AzureADTokenExchange"]
+
 [limits]
 staleness = "5s"
 
@@ -142,6 +148,11 @@ const CASES: &[Case] = &[
     ("environment = \"production\"", "environment = \"production\", event_name = [\"push\", \"pull_request\"]", Rule::Contradiction, "match"),
     ("issuer = \"http://127.0.0.1:8443\"", "issuer = \"http://writ.example\"", Rule::IssuerScheme, "issuer"),
     ("hook\"]", "open\"]", Rule::SecretMode, "webhook"),
+    ("https://svid.example", "http://svid.example", Rule::IssuerScheme, "issuer"),
+    ("https://svid.example", "http://127.0.0.1:8443", Rule::SvidIssuerShared, "issuer"),
+    ("publish_ahead = \"2h\"", "publish_ahead = \"59s\"", Rule::OutOfRange, "publish_ahead"),
+    ("[\"rsa\"]", "[\"rsa\", \"hook\"]", Rule::RsaKey, "rsa_key_files"),
+    ("rsa_key_files = [\"rsa\"]\n", "", Rule::RsaWithoutKey, "rs256_audiences"),
     ("token_file = \"token\"", "token_file = \"short\"", Rule::SecretWeak, "token_file"),
     ("https://gitlab.example\"", "http://gitlab.example\"", Rule::PlainHttpSource, "http://gitlab"),
     ("https://api.github.com", "http://api.github.com", Rule::PlainHttpSource, "url"),
@@ -239,6 +250,9 @@ const UNWISE: &[Case] = &[
     ("policies = [\"extra.cedar\"]", "shipped_policies = false", Rule::NothingGranted, "trust_domain"),
 ];
 
+/// The practice world's, which is public.
+const RSA: &str = include_str!("../../practice/testkeys/TEST-rsa-1.pem");
+
 fn place() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, contents, mode) in [
@@ -253,6 +267,7 @@ fn place() -> tempfile::TempDir {
         ("gitlab-webhook-secret", "canary-5d1f-canary-5d1f", 0o600),
         ("gitlab-token", "canary-5d1f-canary-5d1f", 0o600),
         ("cluster-token", "canary-5d1f-canary-5d1f", 0o600),
+        ("rsa", RSA, 0o600),
     ] {
         let path = dir.path().join(name);
         std::fs::write(&path, contents).unwrap();

@@ -46,6 +46,13 @@ pub struct JwtSvid {
     pub audience: Audience,
 }
 
+impl JwtSvid {
+    /// Whether it is made for AWS STS, which makes sessions of it.
+    pub fn is_for_aws(&self) -> bool {
+        self.audience.as_str() == AWS_STS
+    }
+}
+
 /// How soon a revocation is true where the credential is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,3 +82,6 @@ impl CredentialKind {
         }
     }
 }
+
+/// The audience that AWS's own guides give to an OIDC provider.
+const AWS_STS: &str = "sts.amazonaws.com";

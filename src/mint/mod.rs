@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use serde_json::Value;
 use writ_keys::{Keyring, Pki};
 
 use crate::domain::credential::{CredentialKind, CredentialRecord};
@@ -17,12 +18,14 @@ use crate::domain::task::Task;
 use crate::error::{Code, Error};
 use crate::ledger::change::Change;
 use crate::ledger::intent::{Intent, IntentParts};
+use crate::mint::settings::SvidSettings;
 
 pub mod access_token;
 pub mod handle;
 pub mod jwt_svid;
 pub mod rings;
 pub mod sealed;
+pub mod settings;
 pub mod x509;
 
 /// How long a copy of the published key set may be kept. A key is published for longer than that
@@ -37,6 +40,7 @@ pub struct Minter {
     pub realm: Realm,
     /// What the broker's authorities are called and where their revocation lists are.
     pub pki: Pki,
+    pub svids: SvidSettings,
 }
 
 /// Credential bytes that may not leave yet, with the change that must be durable first. It cannot be
@@ -111,10 +115,13 @@ impl Minter {
                 }
             }
             CredentialKind::JwtSvid(svid) => {
-                let claims =
-                    jwt_svid::Claims::new(&self.issuer, svid, &credential, &task, &lineage);
-                let svid = keys.sign_jwt_svid(&claims).map_err(|e| failed(&e))?;
-                Product::JwtSvid(svid.into())
+                let issuer = self.svids.issuer.as_str();
+                let claims = jwt_svid::Claims::new(issuer, svid, &credential, &task, &lineage);
+                let signed = match self.svids.rsa_for(&svid.audience) {
+                    Some(imported) => imported.sign_jwt_svid(&claims),
+                    None => keys.sign_jwt_svid(&claims),
+                };
+                Product::JwtSvid(signed.map_err(|e| failed(&e))?.into())
             }
             CredentialKind::SecretLease(_) => {
                 let sealed = secret.ok_or_else(|| failed(&"no secret was given to read"))?;
@@ -130,6 +137,23 @@ impl Minter {
             credential,
         };
         Ok(Minted { change, held })
+    }
+
+    /// The keys of JWT-SVIDs as an OIDC relying party wants them (RFC 7517 §5).
+    pub fn svid_jwks(&self) -> Value {
+        self.with_imported(self.keys.load().svid_jwks(), "sig")
+    }
+
+    /// The keys of JWT-SVIDs as a SPIFFE bundle has them.
+    pub fn svid_bundle(&self) -> Value {
+        self.with_imported(self.keys.load().svid_bundle(), "jwt-svid")
+    }
+
+    fn with_imported(&self, mut set: Value, r#use: &str) -> Value {
+        if let Some(Value::Array(keys)) = set.get_mut("keys") {
+            keys.extend(self.svids.rsa.iter().map(|key| key.jwk(r#use)));
+        }
+        set
     }
 }
 

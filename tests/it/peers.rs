@@ -110,7 +110,7 @@ pub fn python() -> Command {
     command
 }
 
-fn interpreter() -> PathBuf {
+pub fn interpreter() -> PathBuf {
     peers("python").join(".venv/bin/python")
 }
 

@@ -135,12 +135,12 @@ impl Broker {
         }
         let unverified = Unverified::parse(text).ok()?;
         let keys = self.minter.keys.load();
-        let key = keys.svid_key(unverified.key_id().ok()??)?;
+        let kid = unverified.key_id().ok()??;
+        let svids = &self.minter.svids;
+        let imported = || svids.imported(kid).map(writ_keys::ImportedRsa::verifying);
+        let key = keys.svid_key(kid).or_else(imported)?;
         let claims = unverified.verify(key).ok()?.claims;
-        let task = format!(
-            "{}/task",
-            crate::mint::jwt_svid::issuer(&self.minter.issuer)
-        );
+        let task = format!("{}/task", svids.issuer.as_str());
         let task: SvidTask = serde_json::from_value(claims.member(&task)?.clone()).ok()?;
         let jti = claims.text("jti").ok()?.parse().ok()?;
         Some((By::JwtSvid, task.lineage, jti))

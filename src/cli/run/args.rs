@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::super::CliError;
+use super::cloud::Cloud;
 use super::descriptor::Descriptor;
 use super::evidence::Wanted;
 use super::refusal::OnRefusal;
@@ -45,6 +46,11 @@ pub(in crate::cli) struct RunArgs {
     /// Put a secret into the environment variable NAME, where every child of the command has it
     #[arg(long, value_name = "NAME=PATH[#FIELD]")]
     pub(super) secret_env: Vec<SecretArg>,
+
+    /// Keep an OIDC token for a cloud fresh, and set what its SDKs read: `aws=ROLE_ARN`,
+    /// `gcp=PROVIDER[,SERVICE_ACCOUNT]` or `azure=TENANT/CLIENT`
+    #[arg(long, value_name = "CLOUD=WHO")]
+    pub(super) cloud: Vec<Cloud>,
 
     /// Put the first token into this environment variable too; it is not renewed there
     #[arg(long, value_name = "NAME", value_parser = super::secrets::variable)]
@@ -150,6 +156,7 @@ Examples:
   export WRIT_ISSUER=https://writ.example
   writ run --profile deploy --secret DB_PASSWORD=ci/prod/db#password -- ./migrate.sh
   writ run --profile deploy --audience https://deploy.example -- ./deploy.sh
+  writ run --profile deploy --cloud aws=arn:aws:iam::123456789012:role/deploy -- aws s3 ls
   writ run --profile infra --on-refusal=int:120s -- terraform apply -auto-approve
   writ run --profile deploy --evidence file:/var/run/secrets/writ/token -- ./worker
   writ run --profile deploy --dry-run

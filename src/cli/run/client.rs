@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use super::super::CliError;
 use super::super::text::plain;
+use super::super::way::Way;
 use super::failure::Failed;
-use super::way::Way;
 use crate::domain::grant::{Audience, Scope, SecretPath};
 use crate::domain::name::ProfileName;
 use crate::domain::secret::Secret;
@@ -136,10 +136,7 @@ impl Client {
             encoding: String,
         }
         let endpoint = format!("/api/v1/secret/{}", path.as_str());
-        let token = by.value.expose_str().unwrap_or_default();
-        let mut headers = self.proof("GET", &endpoint, Some(token))?;
-        let scheme = if headers.is_empty() { "Bearer" } else { "DPoP" };
-        headers.insert(header::AUTHORIZATION, hidden(&format!("{scheme} {token}"))?);
+        let headers = self.shown("GET", &endpoint, by)?;
         let answer = self
             .ask(Method::GET, &endpoint, headers, Bytes::new())
             .await?;
@@ -152,6 +149,21 @@ impl Client {
         Ok(value)
     }
 
+    /// A JWT-SVID for this audience: the workload's identity, verified offline.
+    pub(super) async fn svid(&self, audience: &Audience, by: &Token) -> Result<Secret, Failed> {
+        #[derive(Deserialize)]
+        struct Answer {
+            svid: String,
+        }
+        let mut headers = self.shown("POST", SVID, by)?;
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json);
+        let body = serde_json::json!({ "audience": audience.as_str() }).to_string();
+        let answer = self.ask(Method::POST, SVID, headers, body.into()).await?;
+        let answer: Answer = read(&answer)?;
+        Ok(Secret::from(answer.svid))
+    }
+
     /// Ends what is held: a handle ends its session, a token dies alone. Neither ends the task.
     pub(super) async fn revoke(&self, held: &Secret) -> Result<(), Failed> {
         let mut form = Form::default();
@@ -159,6 +171,15 @@ impl Client {
         self.post("/oauth2/revoke", form, HeaderMap::new())
             .await
             .map(|_| ())
+    }
+
+    /// The headers that show a token, with its proof where it is bound to a key.
+    fn shown(&self, method: &str, endpoint: &str, by: &Token) -> Result<HeaderMap, Failed> {
+        let token = by.value.expose_str().unwrap_or_default();
+        let mut headers = self.proof(method, endpoint, Some(token))?;
+        let scheme = if headers.is_empty() { "Bearer" } else { "DPoP" };
+        headers.insert(header::AUTHORIZATION, hidden(&format!("{scheme} {token}"))?);
+        Ok(headers)
     }
 
     async fn post(
@@ -291,6 +312,7 @@ fn hidden(text: &str) -> Result<HeaderValue, Failed> {
 }
 
 const TOKEN: &str = "/oauth2/token";
+const SVID: &str = "/api/v1/svid/jwt";
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// The largest secret, in base64 and JSON.

@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use super::super::CliError;
 use super::super::out::Out;
 use super::super::text::plain;
+use super::super::way::Way;
 use super::args::RunArgs;
 use super::evidence::Source;
-use super::way::Way;
 use crate::domain::secret::Secret;
 
 /// Fetches an ID token, and shows what it says.

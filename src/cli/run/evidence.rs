@@ -6,7 +6,6 @@ use std::io::{self, Read};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 use http::header::{ACCEPT, HeaderValue};
 use http::{HeaderMap, Method};
@@ -14,9 +13,9 @@ use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::super::CliError;
+use super::super::way::Way;
 use super::failure::Failed;
 use super::secrets::variable;
-use super::way::Way;
 use crate::domain::secret::Secret;
 use crate::outbound::{Content, Credential, Origin, Rules};
 
@@ -238,9 +237,6 @@ async fn ask_github(
         ))),
     }
 }
-
-/// How long one request to the CI system or the broker may take.
-pub(super) const REQUEST: Duration = Duration::from_secs(30);
 
 /// What a GitLab job names its token under `id_tokens:`, unless it says otherwise.
 const GITLAB: &str = "WRIT_ID_TOKEN";

@@ -11,12 +11,14 @@ use writ_keys::SessionKey;
 
 use super::CliError;
 use super::out::{Out, complain};
+use super::way::Way;
 use crate::domain::time::Timestamp;
 use crate::seams::{Clock, SystemClock, SystemEntropy};
 
 mod args;
 mod child;
 mod client;
+mod cloud;
 mod descriptor;
 mod dry;
 mod evidence;
@@ -28,7 +30,6 @@ mod renewals;
 mod schedule;
 mod secrets;
 mod session;
-mod way;
 
 pub(super) use args::{LONG, RunArgs};
 pub(super) use descriptor::Descriptor;
@@ -40,7 +41,6 @@ use prepare::Prepared;
 use refusal::OnRefusal;
 use schedule::{Backoff, Dice};
 use session::Session;
-use way::Way;
 
 /// Runs the command. The exit code is the command's own.
 pub(super) async fn run(
@@ -112,7 +112,7 @@ async fn with_session(
     ));
     let running = launch(args, descriptor, &token, environment)?;
     let clock = Arc::clone(&session.client.way.clock);
-    let keeping = renewals::keep(session, token, &ask, &place);
+    let keeping = renewals::keep(session, token, &ask, &args.cloud, &place);
     watch(running, keeping, signals, args.on_refusal, clock.as_ref()).await
 }
 

@@ -8,6 +8,7 @@ use super::super::CliError;
 use super::args::RunArgs;
 use super::child::{self, Environment};
 use super::client::{Ask, Token};
+use super::cloud::{self, Cloud};
 use super::failure::Failed;
 use super::files::Place;
 use super::schedule::{Backoff, Dice};
@@ -45,7 +46,21 @@ pub(super) async fn prepare(
         place.write(KEY_FILE, key.private_pem().as_bytes())?;
         environment.push(("WRIT_KEY_FILE".to_owned(), place.path(KEY_FILE).into()));
     }
-    environment.extend(read_secrets(args, ask, &token, session, &place, until).await?);
+    let wants_more =
+        !(args.secret.is_empty() && args.secret_env.is_empty() && args.cloud.is_empty());
+    if wants_more {
+        let beside = async |session: &mut Session| session.beside(ask).await;
+        let own = patiently(session, until, beside).await?;
+        let reader = own.as_ref().unwrap_or(&token);
+        environment.extend(read_secrets(args, reader, session, &place, until).await?);
+        let clouds = async |session: &mut Session| {
+            cloud::refresh(&args.cloud, session, reader, &place).await
+        };
+        patiently(session, until, clouds).await?;
+        for cloud in &args.cloud {
+            environment.extend(cloud.environment(&place, &token.task_name)?);
+        }
+    }
     Ok(Prepared {
         token,
         place,
@@ -55,26 +70,12 @@ pub(super) async fn prepare(
 
 async fn read_secrets(
     args: &RunArgs,
-    ask: &Ask,
-    token: &Token,
+    reader: &Token,
     session: &mut Session,
     place: &Place,
     until: Timestamp,
 ) -> Result<Environment, CliError> {
     let mut environment = Vec::new();
-    if args.secret.is_empty() && args.secret_env.is_empty() {
-        return Ok(environment);
-    }
-    let issuer = session.client.issuer().as_str().to_owned();
-    // A token that goes to another service is not one that reads secrets here.
-    let reads = ask.audiences.is_empty() || ask.audiences.iter().any(|a| a.as_str() == issuer);
-    let own = if reads {
-        None
-    } else {
-        let asked = async |session: &mut Session| session.token_for_broker(ask).await;
-        Some(patiently(session, until, asked).await?)
-    };
-    let reader = own.as_ref().unwrap_or(token);
     let wanted = args.secret.iter().map(|secret| (secret, true));
     for (secret, in_file) in wanted.chain(args.secret_env.iter().map(|secret| (secret, false))) {
         let read = async |session: &mut Session| session.client.secret(&secret.path, reader).await;
@@ -130,14 +131,20 @@ pub(super) fn check(args: &RunArgs) -> Result<(), CliError> {
         .iter()
         .map(|secret| format!("{}_FILE", secret.name));
     let values = args.secret_env.iter().map(|secret| secret.name.clone());
+    let clouds = args.cloud.iter().flat_map(Cloud::variables);
+    let clouds = clouds.map(|name| (*name).to_owned());
     let mut names = BTreeSet::from(OWN.map(str::to_owned));
-    for name in files.chain(values).chain(args.token_env.clone()) {
+    let all = files.chain(values).chain(args.token_env.clone());
+    for name in all.chain(clouds) {
         if names.contains(&name) {
             return Err(CliError::Usage(format!(
                 "the variable {name} would be set twice"
             )));
         }
         names.insert(name);
+    }
+    for cloud in &args.cloud {
+        cloud.check(&|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))?;
     }
     let search = std::env::var_os("PATH");
     match args.command.first() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::{Ask, Token};
+use super::cloud::{self, Cloud};
 use super::failure::Failed;
 use super::files::Place;
 use super::schedule::{Backoff, Dice, due};
@@ -14,7 +15,13 @@ use crate::domain::time::Timestamp;
 
 /// Renews for as long as it is polled, and puts each token in the place of the one before. Ends with
 /// the refusal that nothing can change.
-pub(super) async fn keep(session: &mut Session, first: Token, ask: &Ask, place: &Place) -> Failed {
+pub(super) async fn keep(
+    session: &mut Session,
+    first: Token,
+    ask: &Ask,
+    clouds: &[Cloud],
+    place: &Place,
+) -> Failed {
     let (clock, entropy) = {
         let way = &session.client.way;
         (Arc::clone(&way.clock), Arc::clone(&way.entropy))
@@ -31,7 +38,7 @@ pub(super) async fn keep(session: &mut Session, first: Token, ask: &Ask, place: 
         clock.sleep_until(at).await;
         let mut outage = Outage::default();
         token = loop {
-            let failed = match renewed(session, ask, place).await {
+            let failed = match renewed(session, ask, clouds, place).await {
                 Ok(renewed) => break renewed,
                 Err(refused @ (Failed::Refused(_) | Failed::NoEvidence(_))) => return refused,
                 Err(failed) => failed,
@@ -44,10 +51,19 @@ pub(super) async fn keep(session: &mut Session, first: Token, ask: &Ask, place: 
     }
 }
 
-async fn renewed(session: &mut Session, ask: &Ask, place: &Place) -> Result<Token, Failed> {
+async fn renewed(
+    session: &mut Session,
+    ask: &Ask,
+    clouds: &[Cloud],
+    place: &Place,
+) -> Result<Token, Failed> {
     let token = session.token(ask).await?;
     let written = place.write(TOKEN_FILE, token.value.expose());
     written.map_err(Failed::Local)?;
+    if !clouds.is_empty() {
+        let own = session.beside(ask).await?;
+        cloud::refresh(clouds, session, own.as_ref().unwrap_or(&token), place).await?;
+    }
     Ok(token)
 }
 

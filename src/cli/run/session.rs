@@ -68,9 +68,13 @@ impl Session {
         Ok(token)
     }
 
-    /// A token for the broker itself, which reads secrets and goes to nobody.
-    pub(super) async fn token_for_broker(&mut self, ask: &Ask) -> Result<Token, Failed> {
+    /// A token for the broker itself, which secrets and SVIDs are taken with and which goes to nobody:
+    /// a token for another service takes none. `None` where the job's own is one for the broker.
+    pub(super) async fn beside(&mut self, ask: &Ask) -> Result<Option<Token>, Failed> {
         let issuer = self.client.issuer().as_str();
+        if ask.audiences.is_empty() || ask.audiences.iter().any(|a| a.as_str() == issuer) {
+            return Ok(None);
+        }
         let own: Audience = issuer
             .parse()
             .map_err(|_| Failed::NoEvidence("the issuer is no audience".to_owned()))?;
@@ -79,7 +83,7 @@ impl Session {
             audiences: vec![own],
             scopes: Vec::new(),
         };
-        self.token(&ask).await
+        self.token(&ask).await.map(Some)
     }
 
     /// Whether there can be another token after this one.

@@ -15,7 +15,7 @@ use crate::broker::laps::ended;
 use crate::broker::read::{ReadRequest, Wanted};
 use crate::domain::grant::Audience;
 use crate::error::{Code, Error};
-use crate::mint::{KEY_SET_MAX_AGE, Product, jwt_svid};
+use crate::mint::{KEY_SET_MAX_AGE, Product};
 use crate::surface::http::form::malformed;
 use crate::surface::http::public::Public;
 use crate::surface::http::{answer, present, problem};
@@ -87,25 +87,29 @@ fn encode(issued: &Issued) -> Result<Response, Error> {
 
 /// OpenID Connect Discovery 1.0 §3, as far as a relying party of tokens without a login needs it.
 pub async fn discovery(State(public): State<Arc<Public>>) -> Response {
-    let issuer = jwt_svid::issuer(&public.broker.minter.issuer);
-    let jwks_uri = present::at(&public.broker.issuer, JWKS);
+    let svids = &public.broker.minter.svids;
+    let algorithms: &[&str] = if svids.rsa.is_empty() {
+        &["ES256"]
+    } else {
+        &["ES256", "RS256"]
+    };
     answer::kept(json!({
-        "issuer": issuer,
-        "jwks_uri": jwks_uri,
+        "issuer": svids.issuer.as_str(),
+        "jwks_uri": format!("{}/jwks", svids.issuer.as_str()),
         "response_types_supported": ["id_token"],
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["ES256"],
+        "id_token_signing_alg_values_supported": algorithms,
         "claims_supported": ["iss", "sub", "aud", "exp", "iat", "jti"],
     }))
 }
 
 pub async fn jwks(State(public): State<Arc<Public>>) -> Response {
-    answer::kept(public.broker.minter.keys.load().svid_jwks())
+    answer::kept(public.broker.minter.svid_jwks())
 }
 
 /// The trust domain's bundle (SPIFFE Trust Domain and Bundle §4), for whoever verifies by SPIFFE.
 pub async fn bundle(State(public): State<Arc<Public>>) -> Response {
-    let mut bundle = public.broker.minter.keys.load().svid_bundle();
+    let mut bundle = public.broker.minter.svid_bundle();
     if let Some(members) = bundle.as_object_mut() {
         members.insert(
             "spiffe_refresh_hint".to_owned(),

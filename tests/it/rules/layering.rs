@@ -30,7 +30,7 @@ const MAY: &[(&str, &[&str])] = &[
     // Each stage owns its checked settings; configuration parses into them.
     (
         "config",
-        &["attest", "broker", "context", "store", "surface"],
+        &["attest", "broker", "context", "mint", "store", "surface"],
     ),
     (
         "cli",

@@ -2,6 +2,7 @@
 //! becomes of it, and what stays behind.
 
 mod child;
+mod cloud;
 mod denied;
 mod lineage;
 mod refusal;

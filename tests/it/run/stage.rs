@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{Child, ChildStderr, ChildStdin};
 use writ_practice::{HookSettings, HookTarget, StartJob, StartRun, StartedJob, StartedRun};
 
-use crate::support::broker::{ENVIRONMENT, HOOK_SECRET, REPO};
+use crate::support::broker::{ENVIRONMENT, HOOK_SECRET, REPO, secret_file};
 use crate::support::process::{Ground, Server, until, within, writ};
 
 /// Where the steps of a run work.
@@ -32,6 +32,9 @@ pub(super) struct Ended {
     pub(super) out: String,
     pub(super) err: String,
 }
+
+/// The practice world's, which is public.
+const RSA: &str = include_str!("../../../practice/testkeys/TEST-rsa-1.pem");
 
 /// A command that notes where its token is and what it has first, and ends when it is told to.
 pub(super) const WAITS: &str =
@@ -59,6 +62,7 @@ impl Stage {
             text = text.replace(old, new);
         }
         ground.write("writ.toml", &text);
+        secret_file(ground.dir(), "rsa", RSA);
         let server = ground.start().await;
         let hooks = HookSettings {
             enabled: true,

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::CliError;
-use super::evidence::REQUEST;
+use super::CliError;
 use crate::domain::time::Timestamp;
 use crate::outbound::{Origin, Outbound, OutboundSettings, Peer, Rules, SetupError};
 use crate::seams::{Clock, Entropy};
@@ -67,4 +66,6 @@ impl Way {
     }
 }
 
+/// How long one request may take.
+const REQUEST: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(10);
