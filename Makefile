@@ -29,5 +29,5 @@ soak: ## Kill a release build again and again under load, and look for what was 
 	cargo build --release --locked --bin writ
 	WRIT_BINARY=$(TARGET)/release/writ WRIT_KILLS=500 cargo test --locked --test it binary::crash -- --nocapture
 
-release: ## Build what is shipped
-	cargo build --release --locked --bin writ
+release: ## Build static binaries with checksums, as far as this toolchain can
+	deploy/release

@@ -17,6 +17,7 @@ mod dev_tls;
 mod error;
 mod explain;
 mod find;
+mod init;
 mod key;
 mod oidc;
 mod out;
@@ -67,6 +68,8 @@ enum Command {
     /// Run a command with a credential that is renewed while it runs and revoked when it ends
     #[command(long_about = run::LONG)]
     Run(Box<run::RunArgs>),
+    /// Write what a broker in production begins with: configuration, keys and a systemd unit
+    Init(init::InitArgs),
     /// Check a configuration without starting anything
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -147,6 +150,7 @@ async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, 
         Command::Server(args) => server::run(args).await,
         Command::Dev(args) => dev::run(args).await,
         Command::Run(args) => return run::run(*args, descriptor, &mut out).await,
+        Command::Init(args) => init::run(&args, &mut out),
         Command::Config(command) => config::run(command, &mut out),
         Command::Profile(command) => profile::run(command, &mut out),
         Command::Task(command) => task::run(command, &admin, &mut out).await,
@@ -166,7 +170,8 @@ async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, 
 fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
     let mut builder = match command {
         Command::Server(_) | Command::Dev(_) => tokio::runtime::Builder::new_multi_thread(),
-        Command::Config(_)
+        Command::Init(_)
+        | Command::Config(_)
         | Command::Profile(_)
         | Command::Run(_)
         | Command::Task(_)
@@ -194,6 +199,7 @@ a user in `listen.admin_uids`.";
 const EXAMPLES: &str = "\
 Examples:
   writ dev                                          a broker for trying things out
+  writ init --issuer https://writ.example --github  what a broker in production begins with
   writ config check /etc/writ/writ.toml             what is wrong with a configuration
   writ server --config /etc/writ/writ.toml          the broker
   writ run --profile deploy -- ./deploy.sh          a job's step with a credential of its own

@@ -13,6 +13,7 @@ mod lifetimes;
 mod listen;
 mod mapping;
 mod problem;
+mod production;
 mod profile;
 pub mod propose;
 mod raw;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 pub use dev::{Dev, DevCi, dev_text};
 pub use problem::{Problem, Rule};
+pub use production::{Ci, Production, production_text};
 
 use crate::attest::settings::IssuerSettings;
 use crate::broker::settings::{BrokerSettings, KeyLocation, PolicyTexts};

@@ -268,6 +268,7 @@ fn place() -> tempfile::TempDir {
         ("gitlab-token", "canary-5d1f-canary-5d1f", 0o600),
         ("cluster-token", "canary-5d1f-canary-5d1f", 0o600),
         ("rsa", RSA, 0o600),
+        ("svid-rsa.pem", RSA, 0o600),
     ] {
         let path = dir.path().join(name);
         std::fs::write(&path, contents).unwrap();
@@ -488,6 +489,7 @@ fn the_reference_names_exactly_the_keys_that_exist() {
                 "listen",
                 "store",
                 "keys",
+                "svid",
                 "limits",
                 "source",
                 "resource_server",

@@ -3,6 +3,7 @@
 mod connections;
 mod crash;
 mod drain;
+mod init;
 mod redaction;
 mod refusals;
 mod told;
