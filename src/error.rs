@@ -75,6 +75,8 @@ codes! {
     RequestMalformed = "request_malformed" => Malformed,
     /// The grant type is not served.
     GrantTypeUnsupported = "grant_type_unsupported" => Malformed,
+    /// `authorization_details` is not of a form, or not of a type, that is served.
+    AuthorizationDetailsInvalid = "authorization_details_invalid" => Malformed,
     /// Several profiles match; the request must name one.
     ProfileAmbiguous = "profile_ambiguous" => Malformed,
     /// The evidence did not verify, or its issuer is not configured.
@@ -99,7 +101,7 @@ codes! {
     ContextMismatch = "context_mismatch" => Denied,
     /// The source answered, and has no such record.
     ContextUnknown = "context_unknown" => Denied,
-    /// The run or job that justified the task is over.
+    /// The run, job or case that justified the task is over.
     ContextEnded = "context_ended" => Denied,
     /// The task was closed.
     TaskClosed = "task_closed" => Denied,

@@ -31,6 +31,7 @@ pub enum Target {
     Environments,
     /// `TokenReview`.
     Reviews,
+    Cases,
 }
 
 impl Target {
@@ -42,7 +43,8 @@ impl Target {
             | Self::Jobs
             | Self::CheckRuns
             | Self::Environments
-            | Self::Reviews => true,
+            | Self::Reviews
+            | Self::Cases => true,
         }
     }
 }

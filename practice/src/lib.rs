@@ -1,18 +1,20 @@
 //! The practice world: what lies around a broker, played over real HTTP so that the demo, the
 //! tests and the load generator meet it as they would meet the vendors. It is an OpenID Provider
 //! that gives ID tokens to running jobs, GitHub's calls about runs and environments, and signed
-//! webhooks; control calls move it and break it. Beside GitHub it plays GitLab and a
-//! Kubernetes cluster.
+//! webhooks; control calls move it and break it. Beside GitHub it plays GitLab, a
+//! Kubernetes cluster, an issuer of agents' identities and a ticket desk.
 //!
 //! It shares no code with the broker, so that a misreading of a standard on one side is not
 //! repeated on the other, and it is part of no release. It listens on loopback only.
 
+mod agents;
 mod claims;
 pub mod client;
 mod clock;
 mod cluster;
 mod control;
 mod courier;
+mod desk;
 mod error;
 mod faults;
 mod github_api;
@@ -33,8 +35,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use agents::Agents;
 pub use cluster::{Cluster, Phase as PodPhase, Pod, PodSpec};
 pub use courier::http_client;
+pub use desk::{Desk, DeskCase, DeskHook, DeskSecret};
 pub use error::WorldError;
 pub use faults::{Fault, Faults, Mode, Requests, Target};
 pub use gitlab::{

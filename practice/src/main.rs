@@ -54,6 +54,8 @@ async fn run(arguments: Arguments) -> Result<(), WorldError> {
         issuers: arguments.issuers,
         labs: Vec::new(),
         clusters: Vec::new(),
+        agents: Vec::new(),
+        desks: Vec::new(),
         api_token: arguments.api_token,
         hooks: Vec::from_iter(hooks),
     })

@@ -17,7 +17,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::agents::{self, Agents};
 use crate::cluster::{self, Cluster};
+use crate::desk::{self, Desk};
 use crate::error::WorldError;
 use crate::faults::HangUp;
 use crate::gitlab::{self, Lab};
@@ -36,7 +38,11 @@ pub struct Options {
     pub labs: Vec<String>,
     /// Path prefixes, each a Kubernetes cluster.
     pub clusters: Vec<String>,
-    /// What the APIs want: GitHub's and a cluster's as `Authorization: Bearer`, GitLab's as `PRIVATE-TOKEN`.
+    /// Path prefixes, each an issuer of agents' identities.
+    pub agents: Vec<String>,
+    /// Path prefixes, each a ticket desk.
+    pub desks: Vec<String>,
+    /// What the APIs want: GitHub's, a cluster's and a desk's as `Authorization: Bearer`, GitLab's as `PRIVATE-TOKEN`.
     pub api_token: String,
     /// Where every site's events go at first.
     pub hooks: Vec<HookTarget>,
@@ -49,6 +55,8 @@ impl Default for Options {
             issuers: vec![String::new()],
             labs: Vec::new(),
             clusters: Vec::new(),
+            agents: Vec::new(),
+            desks: Vec::new(),
             api_token: "practice-api-token".to_owned(),
             hooks: Vec::new(),
         }
@@ -92,25 +100,13 @@ impl World {
             };
         }
         let mut taken: BTreeSet<String> = sites.keys().cloned().collect();
-        let secret = || options.api_token.clone();
-        let labs = beside(&base_url, &options.labs, &mut taken, |url| {
-            Lab::new(url, secret())
-        })?;
-        for (prefix, lab) in &labs {
-            router = router.nest(prefix, gitlab::routes(lab));
-        }
-        let clusters = beside(&base_url, &options.clusters, &mut taken, |url| {
-            Cluster::new(url, secret())
-        })?;
-        for (prefix, cluster) in &clusters {
-            router = router.nest(prefix, cluster::routes(cluster));
-        }
+        let neighbours = Neighbours::new(&base_url, &options, &mut taken)?;
+        let router = neighbours.mounted(router);
         tasks.spawn(serve(listener, router));
         Ok(Running {
             base_url,
             sites,
-            labs,
-            clusters,
+            neighbours,
             tasks,
         })
     }
@@ -120,9 +116,54 @@ impl World {
 pub struct Running {
     base_url: String,
     sites: BTreeMap<String, Arc<Site>>,
+    neighbours: Neighbours,
+    tasks: JoinSet<()>,
+}
+
+/// What lives beside the sites, each under a prefix of its own.
+struct Neighbours {
     labs: BTreeMap<String, Arc<Lab>>,
     clusters: BTreeMap<String, Arc<Cluster>>,
-    tasks: JoinSet<()>,
+    agents: BTreeMap<String, Arc<Agents>>,
+    desks: BTreeMap<String, Arc<Desk>>,
+}
+
+impl Neighbours {
+    fn new(
+        base_url: &str,
+        options: &Options,
+        taken: &mut BTreeSet<String>,
+    ) -> Result<Self, WorldError> {
+        let secret = || options.api_token.clone();
+        Ok(Self {
+            labs: beside(base_url, &options.labs, taken, |url| {
+                Lab::new(url, secret())
+            })?,
+            clusters: beside(base_url, &options.clusters, taken, |url| {
+                Cluster::new(url, secret())
+            })?,
+            agents: beside(base_url, &options.agents, taken, Agents::new)?,
+            desks: beside(base_url, &options.desks, taken, |url| {
+                Desk::new(url, secret())
+            })?,
+        })
+    }
+
+    fn mounted(&self, mut router: Router) -> Router {
+        for (prefix, lab) in &self.labs {
+            router = router.nest(prefix, gitlab::routes(lab));
+        }
+        for (prefix, cluster) in &self.clusters {
+            router = router.nest(prefix, cluster::routes(cluster));
+        }
+        for (prefix, issuer) in &self.agents {
+            router = router.nest(prefix, agents::routes(issuer));
+        }
+        for (prefix, desk) in &self.desks {
+            router = router.nest(prefix, desk::routes(desk));
+        }
+        router
+    }
 }
 
 impl Running {
@@ -140,16 +181,34 @@ impl Running {
 
     /// The GitLab instance under that prefix.
     pub fn lab(&self, prefix: &str) -> Result<&Arc<Lab>, WorldError> {
-        self.labs
+        self.neighbours
+            .labs
             .get(prefix)
             .ok_or_else(|| WorldError::unknown("GitLab instance", prefix))
     }
 
     /// The cluster under that prefix.
     pub fn cluster(&self, prefix: &str) -> Result<&Arc<Cluster>, WorldError> {
-        self.clusters
+        self.neighbours
+            .clusters
             .get(prefix)
             .ok_or_else(|| WorldError::unknown("cluster", prefix))
+    }
+
+    /// The issuer of agents' identities under that prefix.
+    pub fn agents(&self, prefix: &str) -> Result<&Arc<Agents>, WorldError> {
+        self.neighbours
+            .agents
+            .get(prefix)
+            .ok_or_else(|| WorldError::unknown("issuer of agents", prefix))
+    }
+
+    /// The desk under that prefix.
+    pub fn desk(&self, prefix: &str) -> Result<&Arc<Desk>, WorldError> {
+        self.neighbours
+            .desks
+            .get(prefix)
+            .ok_or_else(|| WorldError::unknown("desk", prefix))
     }
 
     /// Ends the world and waits until nothing of it runs.

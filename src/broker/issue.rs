@@ -15,10 +15,11 @@ use crate::decide::case::{Ask, Case};
 use crate::decide::decide;
 use crate::decide::denial::Denial;
 use crate::decide::engine::Verb;
+use crate::domain::case::case_of_task;
 use crate::domain::grant::{Audience, Scope};
 use crate::domain::ids::SessionId;
 use crate::domain::key::Digest;
-use crate::domain::name::ProfileName;
+use crate::domain::name::{ProfileName, TaskName};
 use crate::domain::profile::{SenderMode, TaskProfile};
 use crate::domain::standing::Standing;
 use crate::domain::time::Timestamp;
@@ -33,6 +34,8 @@ pub struct IssueRequest {
     pub proof: Option<Presented>,
     /// Needed only where several profiles take the evidence.
     pub profile: Option<ProfileName>,
+    /// The task that the request names, where the evidence does not.
+    pub task: Option<TaskName>,
     /// Empty: the profile's own default.
     pub audiences: BTreeSet<Audience>,
     /// Empty: all that the grant has.
@@ -60,10 +63,14 @@ impl Broker {
         let key = Self::prove(request.proof.as_ref(), None, now)?;
         let attested = self.attestors.attest(&request.evidence, key, now).await?;
         laps.done("attest");
-        let opening = match self.profiles.open(&attested, request.profile.as_ref()) {
-            Ok(opening) => opening,
-            Err(unmatched) => return Err(self.unmatched(unmatched, &attested).await),
-        };
+        let opening =
+            match self
+                .profiles
+                .open(&attested, request.profile.as_ref(), request.task.as_ref())
+            {
+                Ok(opening) => opening,
+                Err(unmatched) => return Err(self.unmatched(unmatched, &attested).await),
+            };
         if let Some(denial) = untied(&attested, opening.profile) {
             let trace = Trace::of_evidence(&attested, Some(&opening.task), Standing::default());
             return Err(self.deny(denial, &trace).await);
@@ -128,10 +135,9 @@ impl Broker {
             .await;
         let standing = standing.map_err(|down| unavailable(&down))?;
         laps.done("standing");
-        let facts = self
-            .observer
-            .observe(profile, Ties::Evidence(attested))
-            .await;
+        let named = case_of_task(task);
+        let ties = Ties::Evidence(attested, named.as_ref());
+        let facts = self.observer.observe(profile, ties).await;
         laps.done("observe");
         let case = Case {
             verb: Verb::Issue,

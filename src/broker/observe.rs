@@ -1,5 +1,6 @@
 //! Observe: what happened outside. A verified hint expires what is known at once; a re-read then
-//! decides, and what justified a task and is over takes the task with it, without anybody asking.
+//! decides, and what justified a task and is over, or not what it was, takes with it what stood on it,
+//! without anybody asking.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +9,8 @@ use std::time::Duration;
 use crate::broker::settle::Unsettled;
 use crate::broker::{ATTEMPTS, Broker, unavailable};
 use crate::context::fact::{Fact, FactState};
-use crate::domain::context::{Record, RecordKey, RecordKind};
+use crate::decide::denial::Ends;
+use crate::domain::context::{RecordKey, RecordKind};
 use crate::domain::standing::Tied;
 use crate::domain::task::End;
 use crate::error::{Code, Error};
@@ -83,6 +85,14 @@ impl Rereads {
     }
 }
 
+/// Why what stands on a record has to end.
+struct Cause {
+    code: Code,
+    field: String,
+    value: String,
+    ends: Ends,
+}
+
 /// Why a record is read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stale {
@@ -112,8 +122,8 @@ impl Broker {
         }
     }
 
-    /// Reads a record again, and ends what stood on it if it is over. Says whether anybody stood on
-    /// it; about a record that nobody stands on, no source is asked.
+    /// Reads a record again, and ends what stood on it if it is over or no longer what was pinned. Says
+    /// whether anybody stood on it; about a record that nobody stands on, no source is asked.
     ///
     /// # Errors
     /// The store or the source cannot be asked: nothing was ended.
@@ -145,34 +155,32 @@ impl Broker {
                 );
             }
         };
-        if !fact.record.as_ref().is_some_and(Record::is_over) {
-            return Ok(true);
-        }
         let mut tasks = BTreeSet::new();
         for tied in tied {
+            let Some(cause) = cause(&tied, &fact) else {
+                continue;
+            };
             // One end of a task is enough, however many lineages lead to it.
-            if !ends_task(&fact) || tasks.insert(tied.task.id) {
-                self.end_by_context(tied, &fact).await?;
+            if cause.ends == Ends::Lineage || tasks.insert(tied.task.id) {
+                self.end_by_context(tied, &fact, &cause).await?;
             }
         }
         Ok(true)
     }
 
-    /// A run that is over for good ends its task; a job that is over ends its lineage, and so does a
-    /// run that may be started again.
-    async fn end_by_context(&self, tied: Tied, fact: &Fact) -> Result<(), Error> {
-        let field = format!("{}.status", fact.key.kind);
+    /// Ends a task or lineage by what was read, in a change that says so.
+    async fn end_by_context(&self, tied: Tied, fact: &Fact, cause: &Cause) -> Result<(), Error> {
         let mut current = tied;
         for _ in 0..ATTEMPTS {
             let end = End {
-                field: Some(field.clone()),
-                ..End::new(Code::ContextEnded, self.clock.now())
+                field: Some(cause.field.clone()),
+                ..End::new(cause.code, self.clock.now())
             };
             let (task, lineage) = (current.task.clone(), current.lineage.clone());
-            let ended = if ends_task(fact) {
-                task.end(end).map(Write::Task)
-            } else {
-                lineage.end(end).map(Write::Lineage)
+            let ended = match cause.ends {
+                Ends::Task => task.end(end).map(Write::Task),
+                Ends::Lineage => lineage.end(end).map(Write::Lineage),
+                Ends::Nothing => return Ok(()),
             };
             let Ok(write) = ended else { return Ok(()) };
             let mut writes = vec![write];
@@ -183,14 +191,10 @@ impl Broker {
                     observed_at: fact.observed_at,
                 })
             }));
-            let value = fact
-                .record
-                .as_ref()
-                .and_then(|r| r.field("conclusion").or_else(|| r.field("status")));
             let event = Event::ContextEnded {
                 record: fact.key.clone(),
-                field: field.clone(),
-                value: value.unwrap_or("completed").to_owned(),
+                field: cause.field.clone(),
+                value: cause.value.clone(),
             };
             match self.order(writes, subject(&current), event).await {
                 Ok(()) => return Ok(()),
@@ -217,10 +221,39 @@ impl Broker {
     }
 }
 
-/// Whether nothing can come after it that the task would be there for.
-fn ends_task(fact: &Fact) -> bool {
-    let terminal = fact.record.as_ref().is_some_and(Record::is_terminal);
-    fact.key.kind == RecordKind::Pipeline && terminal
+/// What a record as it was read ends of a tie. A run or case that is over for good ends its task: nothing
+/// can come after it. A job that is over ends its lineage, and so does what may be started again, and a
+/// field that is not what it was when the lineage opened.
+fn cause(tied: &Tied, fact: &Fact) -> Option<Cause> {
+    let record = fact.record.as_ref()?;
+    let kind = fact.key.kind;
+    if record.is_over() {
+        let value = record
+            .field("conclusion")
+            .or_else(|| record.field("status"));
+        let whole = matches!(kind, RecordKind::Pipeline | RecordKind::Case);
+        return Some(Cause {
+            code: Code::ContextEnded,
+            field: format!("{kind}.status"),
+            value: value.unwrap_or("completed").to_owned(),
+            ends: if whole && record.is_terminal() {
+                Ends::Task
+            } else {
+                Ends::Lineage
+            },
+        });
+    }
+    let bindings = tied.lineage.bindings.iter();
+    let mut pins = bindings
+        .filter(|binding| binding.record == fact.key)
+        .flat_map(|binding| &binding.pins);
+    let (name, _) = pins.find(|(name, pin)| record.field(name) != Some(pin.as_str()))?;
+    Some(Cause {
+        code: Code::ContextMismatch,
+        field: format!("{kind}.{name}"),
+        value: record.field(name).unwrap_or("(absent)").to_owned(),
+        ends: Ends::Lineage,
+    })
 }
 
 fn subject(tied: &Tied) -> Subject {

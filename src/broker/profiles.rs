@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::attest::Attested;
 use crate::decide::denial::Denial;
+use crate::domain::case::case_of_task;
 use crate::domain::grant::Audience;
 use crate::domain::name::{InstanceName, ProfileName, TaskName};
-use crate::domain::profile::TaskProfile;
+use crate::domain::profile::{Naming, TaskProfile};
 use crate::error::{Code, Error};
 
 /// The configured profiles.
@@ -49,22 +50,28 @@ impl Profiles {
         self.0.get(name)
     }
 
-    /// The profile for this evidence: the one that was named, or the only one that takes it.
+    /// The profile for this evidence: the one that was named, or the only one that takes it. Where the
+    /// request names its task, only those count that leave that to the request, and no others do where
+    /// it names none.
     pub fn open<'a>(
         &'a self,
         attested: &Attested,
         named: Option<&ProfileName>,
+        task: Option<&TaskName>,
     ) -> Result<Opening<'a>, Unmatched> {
         let of_source = self.0.values().filter(|p| p.source == *attested.source());
-        let asked: Vec<_> = of_source
+        let (asked, others): (Vec<_>, Vec<_>) = of_source
             .filter(|p| named.is_none_or(|name| p.name == *name))
-            .collect();
+            .partition(|p| names(p, task));
+        if asked.is_empty() && !others.is_empty() {
+            return Err(Unmatched::Denied(misnamed(task)));
+        }
         let taking: Vec<_> = asked
             .iter()
             .filter(|p| p.takes(attested.claims()).is_ok())
             .collect();
         match taking.as_slice() {
-            [profile] => opening(profile, attested),
+            [profile] => opening(profile, attested, task),
             [] => Err(Unmatched::Denied(unmatched(&asked, attested))),
             [_, ..] => Err(Unmatched::Ambiguous(
                 Error::new(
@@ -77,10 +84,12 @@ impl Profiles {
     }
 }
 
-/// The names of task and instance, from the evidence.
+/// The names of task and instance, from the evidence; or the task's from the request, where the profile
+/// leaves it to that.
 pub fn opening<'a>(
     profile: &'a TaskProfile,
     attested: &Attested,
+    named: Option<&TaskName>,
 ) -> Result<Opening<'a>, Unmatched> {
     let refuse = |why: String| {
         let text = format!(
@@ -90,11 +99,15 @@ pub fn opening<'a>(
         Unmatched::Denied(Denial::new(Code::ProfileUnmatched, text))
     };
     let claims = attested.claims();
-    let segments = profile
-        .task
-        .fill(claims)
-        .map_err(|e| refuse(e.to_string()))?;
-    let task = TaskName::new(&profile.source, &segments).map_err(|e| refuse(e.to_string()))?;
+    let task = match &profile.naming {
+        Naming::Evidence(template) => {
+            let segments = template.fill(claims).map_err(|e| refuse(e.to_string()))?;
+            TaskName::new(&profile.source, &segments).map_err(|e| refuse(e.to_string()))?
+        }
+        Naming::Case(_) => named
+            .cloned()
+            .ok_or_else(|| refuse("the request has to name it".to_owned()))?,
+    };
     let instance = profile
         .instance
         .fill(claims)
@@ -105,6 +118,26 @@ pub fn opening<'a>(
         task,
         instance,
     })
+}
+
+/// Whether the profile takes its task's name from where this request has it.
+fn names(profile: &TaskProfile, task: Option<&TaskName>) -> bool {
+    match (&profile.naming, task) {
+        (Naming::Evidence(_), None) => true,
+        (Naming::Case(rule), Some(task)) => {
+            case_of_task(task).is_some_and(|record| record.source == rule.desk)
+        }
+        (Naming::Evidence(_), Some(_)) | (Naming::Case(_), None) => false,
+    }
+}
+
+fn misnamed(task: Option<&TaskName>) -> Denial {
+    let text = if task.is_some() {
+        "no profile for this evidence opens a task of that name"
+    } else {
+        "the profile is for a case, and the request has to name it"
+    };
+    Denial::new(Code::ProfileUnmatched, text).field("authorization_details")
 }
 
 /// The evidence has verified, so its holder may know which claim failed, where one profile was meant.

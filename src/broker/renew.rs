@@ -16,6 +16,7 @@ use crate::decide::case::{Ask, Case};
 use crate::decide::decide;
 use crate::decide::denial::Denial;
 use crate::decide::engine::Verb;
+use crate::domain::case::case_of_task;
 use crate::domain::grant::{Audience, Scope};
 use crate::domain::ids::SessionId;
 use crate::domain::key::Digest;
@@ -122,7 +123,10 @@ impl Broker {
         };
         let attested = caller.attested.as_ref();
         let mut laps = Laps::start(self.clock.as_ref(), "renew");
-        let ties = attested.map_or(Ties::Lineage(lineage), Ties::Evidence);
+        let named = case_of_task(&task.name);
+        let ties = attested.map_or(Ties::Lineage(lineage), |attested| {
+            Ties::Evidence(attested, named.as_ref())
+        });
         let facts = self.observer.observe(profile, ties).await;
         let case = Case {
             verb: Verb::Renew,
@@ -201,7 +205,7 @@ fn demanded(profile: &TaskProfile, attested: Option<&Attested>, case: &Case<'_>)
             .then(|| Denial::new(Code::EvidenceRequired, text).field("subject_token"));
     };
     let same = *attested.source() == profile.source
-        && opening(profile, attested)
+        && opening(profile, attested, Some(case.task_name))
             .is_ok_and(|o| o.task == *case.task_name && o.instance == *case.instance);
     (!same).then(|| {
         Denial::new(

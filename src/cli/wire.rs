@@ -126,7 +126,7 @@ pub async fn wire(
     let public = Arc::new(Public {
         broker: Arc::clone(&broker),
         servers: config.resource_servers.clone(),
-        hooks: hooks(&config.sources),
+        hooks: hooks(config),
         rereads: Arc::clone(&rereads),
     });
     let sequencer = Sequencer::new(store, shared, origin(&config.broker.trust_domain)?);
@@ -178,7 +178,7 @@ fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
         attestors: attestors(config, &outbound, &clock)?,
         observer: Observer {
             cache: FactCache::new(FACT_CAPACITY, Arc::clone(&clock)),
-            sources: sources(&config.sources, &outbound)?,
+            sources: sources(config, &outbound)?,
             clock: Arc::clone(&clock),
         },
         policies,

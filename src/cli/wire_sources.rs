@@ -16,12 +16,15 @@ use crate::attest::settings::{IssuerSettings, PeerRules};
 use crate::attest::token_review::TokenReview;
 use crate::cli::wire::StartError;
 use crate::config::Config;
+use crate::context::desk::TokenScheme;
 use crate::context::github::GithubApi;
 use crate::context::gitlab::GitlabApi;
 use crate::context::hook::{self, Hook};
+use crate::context::json::JsonDesk;
+use crate::context::json_hook::DeskHook;
 use crate::context::kubernetes::KubernetesApi;
 use crate::context::rest::RestApi;
-use crate::context::settings::SourceSettings;
+use crate::context::settings::{ApiSettings, SourceSettings};
 use crate::context::{ContextSource, Sources};
 use crate::domain::name::SourceName;
 use crate::domain::secret::Secret;
@@ -39,7 +42,8 @@ pub(super) fn outbound(config: &Config, clock: Arc<dyn Clock>) -> Outbound {
         || config
             .sources
             .iter()
-            .any(|source| source.api.as_ref().is_some_and(|api| !api.url.is_https()));
+            .any(|source| source.api.as_ref().is_some_and(|api| !api.url.is_https()))
+        || config.desks.iter().any(|desk| !desk.api.url.is_https());
     Outbound::new(
         OutboundSettings {
             plain_http_on_loopback: plain,
@@ -126,30 +130,41 @@ fn api(source: &SourceSettings, outbound: &Outbound) -> Result<Option<RestApi>, 
     let Some(api) = &source.api else {
         return Ok(None);
     };
-    let name = source.name.to_string();
     let token = api.token.as_ref();
-    let credential = token
-        .map(|token| credential(source.preset, token))
-        .transpose()
-        .map_err(|why| StartError::Token {
-            name: name.clone(),
-            why,
-        })?;
+    let credential = token.map(|token| credential(source.preset, token));
+    rest(&source.name, api, credential, outbound).map(Some)
+}
+
+fn rest(
+    name: &SourceName,
+    api: &ApiSettings,
+    credential: Option<Result<Credential, CredentialError>>,
+    outbound: &Outbound,
+) -> Result<RestApi, StartError> {
+    let name = name.to_string();
+    let credential = credential.transpose().map_err(|why| StartError::Token {
+        name: name.clone(),
+        why,
+    })?;
     let (origin, root) = Peerage::split(api.url.as_str())
         .map_err(|_| StartError::Address(api.url.as_str().to_owned()))?;
     let peer = outbound
         .client_for(origin, rules(&api.peer, credential))
         .map_err(|why| StartError::Peer { name, why })?;
     let root = root.trim_end_matches('/').to_owned();
-    Ok(Some(RestApi { peer, root }))
+    Ok(RestApi { peer, root })
 }
 
-pub(super) fn sources(
-    settings: &[SourceSettings],
-    outbound: &Outbound,
-) -> Result<Sources, StartError> {
+pub(super) fn sources(config: &Config, outbound: &Outbound) -> Result<Sources, StartError> {
     let mut sources: Sources = HashMap::new();
-    for source in settings {
+    for desk in &config.desks {
+        let token = desk.api.token.as_ref();
+        let credential = token.map(|token| shown(&desk.scheme, token));
+        let rest = rest(&desk.name, &desk.api, credential, outbound)?;
+        let asked = JsonDesk::new(rest, desk.case.clone());
+        sources.insert(desk.name.clone(), Arc::new(asked));
+    }
+    for source in &config.sources {
         let Some(rest) = api(source, outbound)? else {
             continue;
         };
@@ -175,6 +190,14 @@ fn credential(preset: Preset, token: &Secret) -> Result<Credential, CredentialEr
     }
 }
 
+/// A desk's token, as its scheme has it.
+fn shown(scheme: &TokenScheme, token: &Secret) -> Result<Credential, CredentialError> {
+    match scheme {
+        TokenScheme::Basic => Credential::basic(token),
+        TokenScheme::Word(word) => Credential::scheme(word, token),
+    }
+}
+
 fn rules(peer: &PeerRules, credential: Option<Credential>) -> Rules {
     let trust = peer
         .roots
@@ -188,8 +211,14 @@ fn rules(peer: &PeerRules, credential: Option<Credential>) -> Rules {
     }
 }
 
-pub(super) fn hooks(settings: &[SourceSettings]) -> BTreeMap<SourceName, Box<dyn Hook>> {
-    let with_secrets = settings
+pub(super) fn hooks(config: &Config) -> BTreeMap<SourceName, Box<dyn Hook>> {
+    let desks = config.desks.iter().filter_map(|desk| {
+        let hook = DeskHook::new(desk.name.clone(), desk.hook.as_ref()?, desk.case.clone());
+        let hook: Box<dyn Hook> = Box::new(hook);
+        Some((desk.name.clone(), hook))
+    });
+    let with_secrets = config
+        .sources
         .iter()
         .filter(|source| !source.webhook_secrets.is_empty());
     with_secrets
@@ -198,5 +227,6 @@ pub(super) fn hooks(settings: &[SourceSettings]) -> BTreeMap<SourceName, Box<dyn
             let hook = hook::of(source.preset, name.clone(), &source.webhook_secrets)?;
             Some((name, hook))
         })
+        .chain(desks)
         .collect()
 }

@@ -12,6 +12,7 @@ use super::problem::Rule;
 use super::profile::Trusted;
 use super::raw::{RawBinding, RawProfile, Text};
 use crate::context::settings::seen;
+use crate::domain::case::CaseStatus;
 use crate::domain::context::{RecordKind, RunStatus};
 use crate::domain::profile::{BindingRule, Via};
 
@@ -47,7 +48,12 @@ fn one(
     let kinds = RecordKind::ALL.map(|kind| (kind.as_str(), kind));
     let record = findings.choice(&raw.record, "record", &kinds);
     let max_age = findings.duration(Some(&raw.max_age), &MAX_AGE);
-    let via = via(raw, source, findings);
+    let asked = match record {
+        // A desk is always asked; without one, it is the profile that is at fault.
+        Some(RecordKind::Case) => true,
+        _ => source.has_api,
+    };
+    let via = via(raw, source, asked, findings);
     if raw.require.is_empty() && raw.pin.is_empty() {
         let what = "the binding holds the task to nothing";
         findings.refuse(raw.record.span(), Rule::BindingEmpty, what);
@@ -66,7 +72,12 @@ fn one(
     })
 }
 
-fn via(raw: &RawBinding, source: Trusted<'_>, findings: &mut Findings<'_>) -> BTreeSet<Via> {
+fn via(
+    raw: &RawBinding,
+    source: Trusted<'_>,
+    asked: bool,
+    findings: &mut Findings<'_>,
+) -> BTreeSet<Via> {
     let choices = [("issuer-proof", Via::IssuerProof), ("pull", Via::Pull)];
     if raw.via.get_ref().is_empty() {
         findings.refuse(raw.via.span(), Rule::EmptyList, "`via` is empty");
@@ -78,7 +89,7 @@ fn via(raw: &RawBinding, source: Trusted<'_>, findings: &mut Findings<'_>) -> BT
                 let what = "a token of this vendor proves only that the job started";
                 findings.refuse(text.span(), Rule::ProofOnce, what);
             }
-            Some(Via::Pull) if !source.has_api => {
+            Some(Via::Pull) if !asked => {
                 let what = "the source has no API to ask";
                 findings.refuse(text.span(), Rule::ViaWithoutApi, what);
             }
@@ -119,7 +130,14 @@ fn can_hold(record: RecordKind, field: &str, value: &str) -> bool {
         }
         (RecordKind::Pipeline | RecordKind::Job, "conclusion") => false,
         (RecordKind::Environment, "protected") => matches!(value, "true" | "false"),
-        (RecordKind::Pipeline | RecordKind::Job | RecordKind::Environment, _) => true,
+        (RecordKind::Case, "status") => {
+            let alive = [CaseStatus::Open, CaseStatus::Pending];
+            alive.iter().any(|status| status.as_str() == value)
+        }
+        (
+            RecordKind::Pipeline | RecordKind::Job | RecordKind::Environment | RecordKind::Case,
+            _,
+        ) => true,
     }
 }
 
@@ -131,12 +149,23 @@ fn visible(
     findings: &mut Findings<'_>,
 ) {
     let name = field.get_ref().as_str();
-    if !record.fields().contains(&name) {
+    let case = source.desk.filter(|_| record == RecordKind::Case);
+    let has = match case {
+        Some(desk) => name == "status" || desk.case.fields.contains_key(name),
+        None => record.fields().contains(&name),
+    };
+    if !has {
         let what = format!("`{record}` has no field `{name}`");
         findings.refuse(field.span(), Rule::BindingField, what);
         return;
     }
-    let sees = |way: &&Via| seen(source.preset, **way, record).contains(&name);
+    // A desk shows all of its cases to whoever asks it, and nothing of them to anybody else.
+    let sees = |way: &&Via| match record {
+        RecordKind::Case => **way == Via::Pull,
+        RecordKind::Pipeline | RecordKind::Job | RecordKind::Environment => {
+            seen(source.preset, **way, record).contains(&name)
+        }
+    };
     if let Some(blind) = via.iter().find(|way| !sees(way)) {
         let way = match blind {
             Via::IssuerProof => "issuer-proof",

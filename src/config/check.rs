@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::findings::{Bounds, Findings};
 use super::problem::Rule;
 use super::raw::{RawFile, RawKeys, RawResourceServer, Text};
-use super::{Config, files, listen, profile, source, svid};
+use super::{Config, desk, files, listen, profile, source, svid};
 use crate::broker::settings::{BrokerSettings, KeyLocation, Limits, PolicyText, PolicyTexts};
 use crate::domain::grant::Audience;
 use crate::domain::profile::TaskProfile;
@@ -43,7 +43,8 @@ pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config>
     let svids = svid::check(raw.svid.as_ref(), &scene, findings);
     let policies = policies(raw, findings);
     let (issuers, sources) = source::check(&raw.source, &scene, findings);
-    let profiles = profile::check(&raw.profile, &raw.source, findings);
+    let desks = desk::check(&raw.desk, &raw.source, &scene, findings);
+    let profiles = profile::check(&raw.profile, &raw.source, &raw.desk, &desks, findings);
     let resource_servers = resource_servers(&raw.resource_server, &profiles, findings);
     if issuers.is_empty() || profiles.is_empty() || (!policies.shipped && policies.own.is_empty()) {
         let what = "as it stands, nobody is granted anything";
@@ -64,6 +65,7 @@ pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config>
         policies,
         issuers,
         sources,
+        desks,
         listen: listen?,
         resource_servers,
         store: StoreSettings { sqlite: sqlite? },

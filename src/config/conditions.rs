@@ -58,6 +58,10 @@ pub(super) fn check(raw: &RawMatch, words: &Vocabulary, findings: &mut Findings<
 /// Whether more is asked for than that it runs somewhere inside.
 fn anchored(checked: &Checked, words: &Vocabulary) -> bool {
     let mut claims = checked.keys();
+    // Evidence that names no run is of one agent, and there is no workflow to name.
+    if words.of_nature(ClaimNature::Run).next().is_none() {
+        return true;
+    }
     if words.preset == Preset::Oidc {
         let fixed = |c: &String| words.is(c, ClaimNature::Label) || words.is(c, ClaimNature::Text);
         return claims.any(fixed);

@@ -18,6 +18,7 @@ pub(super) fn check(
     raw: &RawProfile,
     words: &Vocabulary,
     allow: &BTreeSet<Allowance>,
+    case: bool,
     findings: &mut Findings<'_>,
 ) -> BTreeMap<GrantName, GrantRule> {
     let mut grants = BTreeMap::new();
@@ -29,7 +30,10 @@ pub(super) fn check(
     }
     let first_secret = raw.grant.values().find_map(|g| g.get_ref().secrets.first());
     if let Some(at) = first_secret {
-        secrets(raw, at, words, allow, findings);
+        secrets(raw, at, allow, findings);
+        if !case {
+            of_one_workflow(raw, at, words, findings);
+        }
     }
     grants
 }
@@ -63,13 +67,7 @@ fn one(
     })
 }
 
-fn secrets(
-    raw: &RawProfile,
-    at: &Text,
-    words: &Vocabulary,
-    allow: &BTreeSet<Allowance>,
-    findings: &mut Findings<'_>,
-) {
+fn secrets(raw: &RawProfile, at: &Text, allow: &BTreeSet<Allowance>, findings: &mut Findings<'_>) {
     if raw.binding.is_empty() {
         let what = "secrets are granted to a task that is bound to nothing";
         findings.refuse(at.span(), Rule::SecretsWithoutBinding, what);
@@ -78,6 +76,10 @@ fn secrets(
         let what = "secrets are granted to runs of code that nobody has merged";
         findings.refuse(at.span(), Rule::SecretsForUnmerged, what);
     }
+}
+
+/// Where the request names a case, the case names the one who may read. Elsewhere the conditions do.
+fn of_one_workflow(raw: &RawProfile, at: &Text, words: &Vocabulary, findings: &mut Findings<'_>) {
     let claims = raw.matches.get_ref();
     let met = |set: &&&[&str]| set.iter().all(|claim| claims.contains_key(*claim));
     let mut sets = words.preset.one_workflow().iter().filter(met);

@@ -7,8 +7,14 @@ use super::problem::Rule;
 use super::raw::RawProfile;
 use crate::domain::profile::Lifetimes;
 
-pub(super) fn check(raw: &RawProfile, findings: &mut Findings<'_>) -> Option<Lifetimes> {
-    let deadline = findings.duration(raw.deadline.as_ref(), &DEADLINE);
+/// A case lives for days, and its own state holds what stands on it: its task may too.
+pub(super) fn check(
+    raw: &RawProfile,
+    case: bool,
+    findings: &mut Findings<'_>,
+) -> Option<Lifetimes> {
+    let deadline_bounds = if case { CASE_DEADLINE } else { DEADLINE };
+    let deadline = findings.duration(raw.deadline.as_ref(), &deadline_bounds);
     let token = findings.duration(raw.token_ttl.as_ref(), &TOKEN);
     let lease_bounds = Bounds {
         key: "lease_ttl",
@@ -75,4 +81,9 @@ const DEADLINE: Bounds = Bounds {
     most: Duration::from_hours(24),
     default: Duration::from_hours(1),
     rule: Rule::Lifetime,
+};
+
+const CASE_DEADLINE: Bounds = Bounds {
+    most: Duration::from_hours(24 * 30),
+    ..DEADLINE
 };

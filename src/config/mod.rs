@@ -5,6 +5,7 @@
 mod binding;
 mod check;
 mod conditions;
+mod desk;
 mod dev;
 mod files;
 mod findings;
@@ -12,6 +13,7 @@ mod grants;
 mod lifetimes;
 mod listen;
 mod mapping;
+mod opening;
 mod problem;
 mod production;
 mod profile;
@@ -33,6 +35,7 @@ pub use production::{Ci, Production, production_text};
 
 use crate::attest::settings::IssuerSettings;
 use crate::broker::settings::{BrokerSettings, KeyLocation, PolicyTexts};
+use crate::context::desk::DeskSettings;
 use crate::context::settings::SourceSettings;
 use crate::store::settings::StoreSettings;
 use crate::surface::settings::{ListenSettings, ResourceServer};
@@ -45,6 +48,7 @@ pub struct Config {
     pub policies: PolicyTexts,
     pub issuers: Vec<IssuerSettings>,
     pub sources: Vec<SourceSettings>,
+    pub desks: Vec<DeskSettings>,
     pub listen: ListenSettings,
     pub resource_servers: Vec<ResourceServer>,
     pub store: StoreSettings,

@@ -98,7 +98,7 @@ rules! {
     AlgorithmSymmetric = "algorithm_symmetric": "name asymmetric algorithms only: RS256, PS256, ES256, ES384, EdDSA, ...",
     NetworkTooWide = "network_too_wide": "name the networks that the service really lives in; never link-local",
     HooksUnsupported = "hooks_unsupported": "remove `webhook_secret_files`: this vendor sends no webhooks",
-    MappingIncomplete = "mapping_incomplete": "give `[source.claims.NAME]` tables for at least one id, one run and one instance",
+    MappingIncomplete = "mapping_incomplete": "give a `[source.claims.NAME]` table for at least one id",
     PullUnsupported = "pull_unsupported": "remove `api`: this vendor's state cannot be read",
     SourceAmbiguous = "source_ambiguous": "keep one source for this issuer",
 
@@ -118,6 +118,13 @@ rules! {
     TaskWithoutRun = "task_without_run": "name the task by the run and its attempt, as in {run_id}/{run_attempt}: a second attempt is another task",
     InstanceNotUnique = "instance_not_unique": "name the instance by the job's own id: {check_run_id} (GitLab: {job_id}; Kubernetes: {pod_uid})",
 
+    // Which case it is for.
+    OpensWhenMissing = "opens_when_missing": "tie a field of the case to an id that evidence proves, as in opens_when = { assignee = \"agent_id\" }",
+    OpensWhenClaim = "opens_when_claim": "name a claim that is an id: whoever can come to have the claim could open the case",
+    OpensWhenWriters = "opens_when_writers": "say in the desk's field who can write it, as in writable_by = []: sources by name, services by audience",
+    OpensWhenWritable = "opens_when_writable": "use a field that such a workload cannot write, or take the right to write it away at the desk and then from `writable_by`",
+    CaseUnbound = "case_unbound": "give `case_of` and a binding of the record `case` with a required `status` together",
+
     // What it binds to.
     BindingField = "binding_field": "use a field that this record has",
     BindingValue = "binding_value": "require a value that the field can have and that does not end the task",
@@ -136,7 +143,7 @@ rules! {
     SecretsForUnmerged = "secrets_for_unmerged": "grant secrets in a profile of their own, which does not allow `pull-request`",
 
     // For how long.
-    Lifetime = "lifetime": "tokens and leases live from 1s to 15m, tasks at most 24h",
+    Lifetime = "lifetime": "tokens and leases live from 1s to 15m, tasks at most 24h, those of a case at most 30d",
     LifetimeOrder = "lifetime_order": "keep token_ttl <= session_ttl <= deadline",
     SenderImpossible = "sender_impossible": "use `sender = \"optional\"`: a session can still be bound to a key that the job shows",
     RenewalImpossible = "renewal_impossible": "use `renewal = \"handle\"`: this vendor mints one token per job",

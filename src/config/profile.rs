@@ -8,10 +8,11 @@ use toml::Spanned;
 use super::check::distinct;
 use super::findings::Findings;
 use super::problem::Rule;
-use super::raw::{RawProfile, RawSource};
-use super::{binding, conditions, grants, lifetimes, mapping, source, templates};
+use super::raw::{RawDesk, RawProfile, RawSource};
+use super::{binding, conditions, grants, lifetimes, mapping, opening, source, templates};
 use crate::attest::preset::Preset;
 use crate::attest::vocabulary::Vocabulary;
+use crate::context::desk::DeskSettings;
 use crate::domain::profile::{Allowance, RenewalMode, SenderMode, TaskProfile};
 
 /// What a profile needs to know of its source.
@@ -20,11 +21,15 @@ pub(super) struct Trusted<'a> {
     pub(super) preset: Preset,
     pub(super) words: &'a Vocabulary,
     pub(super) has_api: bool,
+    /// The desk whose cases the profile is for.
+    pub(super) desk: Option<&'a DeskSettings>,
 }
 
 pub(super) fn check(
     raw: &[Spanned<RawProfile>],
     sources: &[Spanned<RawSource>],
+    all_desks: &[Spanned<RawDesk>],
+    desks: &[DeskSettings],
     findings: &mut Findings<'_>,
 ) -> Vec<TaskProfile> {
     distinct(raw.iter().map(|p| &p.get_ref().name), "profile", findings);
@@ -49,10 +54,12 @@ pub(super) fn check(
                 preset,
                 words,
                 has_api,
+                desk: opening::desk(profile, all_desks, desks, findings),
             };
             profiles.extend(one(section, trusted, findings));
         }
     }
+    opening::not_by_itself(raw, &profiles, desks, findings);
     profiles
 }
 
@@ -67,15 +74,19 @@ fn one(
     let allow = allowances(raw, findings);
     let matches = conditions::check(&raw.matches, source.words, findings);
     conditions::against(&raw.matches, &allow, source.words, findings);
-    let task = templates::task(&raw.task, source.words, findings);
-    let instance = templates::instance(&raw.instance, source.words, findings);
-    let bindings = binding::check(raw, source, findings);
-    let grants = grants::check(raw, source.words, &allow, findings);
+    let naming = opening::naming(raw, source, findings);
+    let agents = raw.case_of.is_some();
+    let instance = templates::instance(&raw.instance, source.words, agents, findings);
+    let mut bindings = binding::check(raw, source, findings);
+    if let Some(naming) = &naming {
+        opening::bound(raw, naming, &mut bindings, findings);
+    }
+    let grants = grants::check(raw, source.words, &allow, agents, findings);
     if raw.grant.is_empty() {
         let what = "the profile grants nothing";
         findings.refuse(raw.name.span(), Rule::ProfileWithoutGrant, what);
     }
-    let lifetimes = lifetimes::check(raw, findings);
+    let lifetimes = lifetimes::check(raw, agents, findings);
     let renewal = renewal(raw, source.preset, findings);
     let sender = sender(raw, source.preset, findings);
     let evidence_uses = evidence_uses(raw, sender, findings);
@@ -83,7 +94,7 @@ fn one(
         name: name?,
         source: source_name?,
         matches,
-        task: task?,
+        naming: naming?,
         instance: instance?,
         bindings,
         grants,

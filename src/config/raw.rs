@@ -33,6 +33,8 @@ pub(super) struct RawFile {
     #[serde(default)]
     pub(super) source: Vec<Spanned<RawSource>>,
     #[serde(default)]
+    pub(super) desk: Vec<Spanned<RawDesk>>,
+    #[serde(default)]
     pub(super) resource_server: Vec<RawResourceServer>,
     #[serde(default)]
     pub(super) profile: Vec<Spanned<RawProfile>>,
@@ -117,6 +119,66 @@ pub(super) struct RawClaim {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct RawDesk {
+    pub(super) name: Text,
+    pub(super) api: Spanned<RawDeskApi>,
+    pub(super) case: RawCase,
+    pub(super) webhook: Option<RawDeskWebhook>,
+    #[serde(default)]
+    pub(super) allowed_networks: Vec<Text>,
+    pub(super) ca_file: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDeskApi {
+    pub(super) url: Text,
+    pub(super) token_file: Option<Text>,
+    pub(super) token_scheme: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDeskWebhook {
+    pub(super) secret_files: Spanned<Vec<Text>>,
+    pub(super) case: Text,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCase {
+    pub(super) path: Text,
+    pub(super) id: Text,
+    #[serde(default)]
+    pub(super) id_prefixes: Vec<Text>,
+    pub(super) version: Option<Text>,
+    pub(super) status: Spanned<RawStatus>,
+    #[serde(default)]
+    pub(super) field: BTreeMap<Text, RawField>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStatus {
+    pub(super) at: Text,
+    pub(super) open: Vec<Text>,
+    #[serde(default)]
+    pub(super) pending: Vec<Text>,
+    #[serde(default)]
+    pub(super) closed: Vec<Text>,
+    #[serde(default, rename = "final")]
+    pub(super) last: Vec<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawField {
+    pub(super) at: Text,
+    pub(super) writable_by: Option<Vec<Text>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RawResourceServer {
     pub(super) name: Text,
     pub(super) audiences: Spanned<Vec<Text>>,
@@ -130,7 +192,9 @@ pub(super) struct RawProfile {
     pub(super) source: Text,
     #[serde(rename = "match")]
     pub(super) matches: Spanned<BTreeMap<Text, Texts>>,
-    pub(super) task: Text,
+    pub(super) task: Option<Text>,
+    pub(super) case_of: Option<Text>,
+    pub(super) opens_when: Option<Spanned<BTreeMap<Text, Text>>>,
     pub(super) instance: Text,
     pub(super) deadline: Option<Text>,
     pub(super) token_ttl: Option<Text>,
@@ -255,6 +319,12 @@ pub(super) mod fields {
             ("[[source]]", of::<RawSource>()),
             ("[source.api]", of::<RawApi>()),
             ("[source.claims.NAME]", of::<RawClaim>()),
+            ("[[desk]]", of::<RawDesk>()),
+            ("[desk.api]", of::<RawDeskApi>()),
+            ("[desk.case]", of::<RawCase>()),
+            ("[desk.case.status]", of::<RawStatus>()),
+            ("[desk.case.field.NAME]", of::<RawField>()),
+            ("[desk.webhook]", of::<RawDeskWebhook>()),
             ("[[resource_server]]", of::<RawResourceServer>()),
             ("[[profile]]", of::<RawProfile>()),
             ("[[profile.binding]]", of::<RawBinding>()),

@@ -65,7 +65,7 @@ fn one(
     let audience = audience(raw, scene, findings);
     let algorithms = algorithms(raw, findings);
     let max_token_age = findings.duration(raw.max_token_age.as_ref(), &token_age(preset));
-    let peer = peer(raw, findings);
+    let peer = peer_rules(&raw.allowed_networks, raw.ca_file.as_ref(), findings);
     let webhook_secrets = webhook_secrets(raw, preset, findings);
     let api = raw.api.as_ref();
     let api = api.map(|section| self::api(section, preset, &peer, scene, findings));
@@ -145,7 +145,7 @@ fn api(
     })
 }
 
-fn url(text: &Text, scene: &Scene, findings: &mut Findings<'_>) -> Option<BaseUrl> {
+pub(super) fn url(text: &Text, scene: &Scene, findings: &mut Findings<'_>) -> Option<BaseUrl> {
     let url: BaseUrl = findings.parsed(text, Rule::Url)?;
     let stays_here = url.is_loopback() && scene.private;
     if !url.is_https() && !stays_here {
@@ -200,9 +200,14 @@ fn algorithms(raw: &RawSource, findings: &mut Findings<'_>) -> Option<Vec<Algori
     (all.len() == list.get_ref().len()).then_some(all)
 }
 
-fn peer(raw: &RawSource, findings: &mut Findings<'_>) -> PeerRules {
+/// How a service may be reached.
+pub(super) fn peer_rules(
+    allowed: &[Text],
+    ca_file: Option<&Text>,
+    findings: &mut Findings<'_>,
+) -> PeerRules {
     let mut networks = Vec::new();
-    for text in &raw.allowed_networks {
+    for text in allowed {
         let Some(network) = findings.parsed::<IpNet>(text, Rule::Value) else {
             continue;
         };
@@ -216,10 +221,9 @@ fn peer(raw: &RawSource, findings: &mut Findings<'_>) -> PeerRules {
         }
         networks.push(network);
     }
-    let file = raw.ca_file.as_ref();
     PeerRules {
         networks,
-        roots: file.and_then(|file| files::authorities(findings, file)),
+        roots: ca_file.and_then(|file| files::authorities(findings, file)),
     }
 }
 

@@ -26,6 +26,10 @@ pub(super) fn task(
         let what = format!("`task` does not name {}", missing.join(", "));
         findings.refuse(text.span(), Rule::TaskWithoutRun, what);
     }
+    if words.of_nature(ClaimNature::Run).next().is_none() {
+        let what = "the source's tokens name no run";
+        findings.refuse(text.span(), Rule::TaskWithoutRun, what);
+    }
     let sample: Option<SourceName> = "sample".parse().ok();
     let filled = filled(&template)?;
     let name = sample.and_then(|source| TaskName::new(&source, &filled).ok());
@@ -33,14 +37,18 @@ pub(super) fn task(
     Some(template)
 }
 
-/// The template of an instance's name: it names the job.
+/// The template of an instance's name: it names the job, or where the request names the task, the one who
+/// works on it.
 pub(super) fn instance(
     text: &Text,
     words: &Vocabulary,
+    agents: bool,
     findings: &mut Findings<'_>,
 ) -> Option<Template> {
     let template = template(text, words, findings)?;
-    let unique = |claim: &str| words.is(claim, ClaimNature::Instance);
+    let unique = |claim: &str| {
+        words.is(claim, ClaimNature::Instance) || (agents && words.is(claim, ClaimNature::Id))
+    };
     if !template.claims().any(unique) {
         let what = "two jobs of a run would be one instance";
         findings.refuse(text.span(), Rule::InstanceNotUnique, what);

@@ -56,6 +56,38 @@ preset = "gitlab-ci"
 issuer = "https://gitlab.example"
 audience = "https://writ.example/gitlab"
 
+[[source]]
+name = "agents"
+preset = "oidc"
+issuer = "https://agents.example"
+claims.agent_id = { is = "id" }
+claims.team = { is = "label" }
+claims.session = { is = "instance" }
+
+[[desk]]
+name = "desk"
+[desk.api]
+url = "https://desk.example/api"
+token_file = "token"
+token_scheme = "Token"
+[desk.webhook]
+secret_files = ["hook"]
+case = "/case/id"
+[desk.case]
+path = "/tickets/{id}/"
+id = "/id"
+id_prefixes = ["HD-"]
+version = "/modified"
+[desk.case.status]
+at = "/status"
+open = ["1", "2"]
+closed = ["3", "4"]
+[desk.case.field.assignee]
+at = "/assigned_to"
+writable_by = ["github", "https://desk.example"]
+[desk.case.field.account]
+at = "/submitter"
+
 [[resource_server]]
 name = "deployer"
 audiences = ["https://deploy.example"]
@@ -100,6 +132,24 @@ instance = "{job_id}"
 sender = "optional"
 [profile.grant.deploy]
 audiences = ["https://deploy.example"]
+
+[[profile]]
+name = "support"
+source = "agents"
+match = { agent_id = ["a-7", "a-8"] }
+case_of = "desk"
+opens_when = { assignee = "agent_id" }
+instance = "{agent_id}"
+deadline = "30d"
+[[profile.binding]]
+record = "case"
+require = { status = "open" }
+pin = ["account"]
+max_age = "9s"
+via = ["pull"]
+[profile.grant.case]
+audiences = ["https://crm.example"]
+secrets = ["crm/reply-key"]
 "#;
 
 /// (what is replaced, by what, the rule that is broken, a text in the line that is named)
@@ -156,6 +206,42 @@ const CASES: &[Case] = &[
     ("token_file = \"token\"", "token_file = \"short\"", Rule::SecretWeak, "token_file"),
     ("https://gitlab.example\"", "http://gitlab.example\"", Rule::PlainHttpSource, "http://gitlab"),
     ("https://api.github.com", "http://api.github.com", Rule::PlainHttpSource, "url"),
+    // Desks.
+    ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"desk\"\npreset = \"gitlab-ci\"\nissuer = \"https://other.example\"\n[[source]]\nname = \"gitlab\"", Rule::Duplicate, "name = \"desk\""),
+    ("url = \"https://desk.example/api\"", "url = \"http://desk.example/api\"", Rule::PlainHttpSource, "desk.example"),
+    ("\"/tickets/{id}/\"", "\"/tickets\"", Rule::Template, "path"),
+    ("\"/tickets/{id}/\"", "\"/../{id}\"", Rule::Template, "path"),
+    ("id = \"/id\"", "id = \"id\"", Rule::Value, "id"),
+    ("\"HD-\"", "\"HD/\"", Rule::Value, "id_prefixes"),
+    ("at = \"/status\"", "at = \"\"", Rule::Value, "at"),
+    ("open = [\"1\", \"2\"]", "open = []", Rule::EmptyList, "[desk.case.status]"),
+    ("closed = [\"3\", \"4\"]", "closed = [\"2\"]", Rule::Duplicate, "closed"),
+    ("[desk.case.field.account]", "[desk.case.field.status]\nat = \"/x\"\n[desk.case.field.account]", Rule::Value, "field.status"),
+    ("token_scheme = \"Token\"", "token_scheme = \"a: b\"", Rule::Value, "token_scheme"),
+    ("[desk.webhook]\nsecret_files = [\"hook\"]", "[desk.webhook]\nsecret_files = []", Rule::EmptyList, "secret_files"),
+    ("[desk.webhook]\nsecret_files = [\"hook\"]", "[desk.webhook]\nsecret_files = [\"signing\"]", Rule::Value, "secret_files"),
+    ("case_of = \"desk\"", "case_of = \"dsek\"", Rule::SourceUnknown, "dsek"),
+    ("case_of = \"desk\"", "task = \"{agent_id}\"\ncase_of = \"desk\"", Rule::Contradiction, "task"),
+    ("task = \"{project_id}/{pipeline_id}\"", "", Rule::Missing, "lab"),
+    ("task = \"{project_id}/{pipeline_id}\"", "task = \"{project_id}/{pipeline_id}\"\nopens_when = { assignee = \"project_id\" }", Rule::Contradiction, "opens_when"),
+    ("opens_when = { assignee = \"agent_id\" }\n", "", Rule::OpensWhenMissing, "case_of"),
+    ("opens_when = { assignee = \"agent_id\" }", "opens_when = {}", Rule::OpensWhenMissing, "case_of"),
+    ("opens_when = { assignee = \"agent_id\" }", "opens_when = { assignee = \"team\" }", Rule::OpensWhenClaim, "opens_when"),
+    ("opens_when = { assignee = \"agent_id\" }", "opens_when = { assignee = \"sub\" }", Rule::OpensWhenClaim, "opens_when"),
+    ("opens_when = { assignee = \"agent_id\" }", "opens_when = { owner = \"agent_id\" }", Rule::BindingField, "opens_when"),
+    ("opens_when = { assignee = \"agent_id\" }", "opens_when = { account = \"agent_id\" }", Rule::OpensWhenWriters, "opens_when"),
+    ("writable_by = [\"github\", ", "writable_by = [\"agents\", ", Rule::OpensWhenWritable, "opens_when"),
+    ("audiences = [\"https://crm.example\"]", "audiences = [\"https://crm.example\", \"https://desk.example\"]", Rule::OpensWhenWritable, "opens_when"),
+    ("audiences = [\"https://crm.example\"]", "audiences = [\"https://crm.example\"]\njwt_svids = [\"https://desk.example\"]", Rule::OpensWhenWritable, "opens_when"),
+    ("[[profile]]\nname = \"support\"", "[[profile]]\nname = \"clerk\"\nsource = \"agents\"\nmatch = { agent_id = \"a-8\" }\ncase_of = \"desk\"\nopens_when = { assignee = \"agent_id\" }\ninstance = \"{agent_id}\"\n[[profile.binding]]\nrecord = \"case\"\nrequire = { status = \"open\" }\nmax_age = \"8s\"\nvia = [\"pull\"]\n[profile.grant.case]\naudiences = [\"https://desk.example\"]\n[[profile]]\nname = \"support\"", Rule::OpensWhenWritable, "opens_when"),
+    ("require = { status = \"open\" }\npin = [\"account\"]", "pin = [\"account\"]", Rule::CaseUnbound, "support"),
+    ("sender = \"optional\"\n", "sender = \"optional\"\n[[profile.binding]]\nrecord = \"case\"\nrequire = { status = \"open\" }\nmax_age = \"9s\"\nvia = [\"pull\"]\n", Rule::CaseUnbound, "lab"),
+    ("require = { status = \"open\" }\npin", "require = { status = [\"open\", \"closed\"] }\npin", Rule::BindingValue, "require"),
+    ("pin = [\"account\"]", "pin = [\"owner\"]", Rule::BindingField, "pin"),
+    ("max_age = \"9s\"\nvia = [\"pull\"]", "max_age = \"9s\"\nvia = [\"issuer-proof\"]", Rule::ProofOnce, "via"),
+    ("instance = \"{agent_id}\"", "instance = \"agent\"", Rule::InstanceNotUnique, "instance"),
+    ("case_of = \"desk\"\nopens_when = { assignee = \"agent_id\" }\ninstance = \"{agent_id}\"\ndeadline = \"30d\"\n[[profile.binding]]\nrecord = \"case\"\nrequire = { status = \"open\" }\npin = [\"account\"]\nmax_age = \"9s\"\nvia = [\"pull\"]\n[profile.grant.case]\naudiences = [\"https://crm.example\"]\nsecrets = [\"crm/reply-key\"]\n", "task = \"{agent_id}\"\ninstance = \"{session}\"\n[profile.grant.case]\naudiences = [\"https://crm.example\"]\n", Rule::TaskWithoutRun, "task"),
+    ("deadline = \"30d\"", "deadline = \"31d\"", Rule::Lifetime, "deadline"),
     ("https://writ.example/gitlab", "", Rule::AudienceEmpty, "audience"),
     ("https://writ.example/gitlab", "sigstore", Rule::AudienceShared, "audience"),
     ("https://writ.example/gitlab", "https://github.com/octo", Rule::AudienceShared, "audience"),
@@ -169,7 +255,7 @@ const CASES: &[Case] = &[
     ("https://gitlab.example\"\naudience", "https://token.actions.githubusercontent.com\"\naudience", Rule::SourceAmbiguous, "issuer"),
     ("writ.example/gitlab\"", "writ.example/gitlab\"\nwebhook_secret_files = [\"signing\"]", Rule::Value, "webhook"),
     ("source = \"gitlab\"", "source = \"git-lab\"", Rule::SourceUnknown, "git-lab"),
-    ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"ci\"\npreset = \"oidc\"\nissuer = \"https://ci.example\"\nclaims.project = { is = \"id\" }\nclaims.build = { is = \"run\" }\n[[source]]\nname = \"gitlab\"", Rule::MappingIncomplete, "preset"),
+    ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"ci\"\npreset = \"oidc\"\nissuer = \"https://ci.example\"\nclaims.project = { is = \"label\" }\nclaims.build = { is = \"run\" }\n[[source]]\nname = \"gitlab\"", Rule::MappingIncomplete, "preset"),
     ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"ci\"\npreset = \"oidc\"\nissuer = \"https://ci.example\"\nclaims.project = { is = \"id\" }\nclaims.build = { is = \"run\" }\nclaims.step = { at = \"/job/id\", is = [\"instance\"] }\napi = { url = \"https://ci.example\", token_file = \"token\" }\n[[source]]\nname = \"gitlab\"", Rule::PullUnsupported, "api"),
     ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"ci\"\npreset = \"oidc\"\nissuer = \"https://ci.example\"\nclaims.project = { is = \"id\" }\nclaims.build = { is = \"run\" }\nclaims.step = { at = \"/job/id\", is = [\"instance\"] }\nclaims.who = { at = \"/sub\", is = \"id\" }\n[[source]]\nname = \"gitlab\"", Rule::MatchOnSubject, "who"),
     ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"ci\"\npreset = \"oidc\"\nissuer = \"https://ci.example\"\nclaims.project = { is = \"id\" }\nclaims.build = { is = \"run\" }\nclaims.step = { at = \"/job/id\", is = [\"instance\"] }\nclaims.sub = { at = \"/x\", is = \"id\" }\n[[source]]\nname = \"gitlab\"", Rule::MatchOnSubject, "sub"),
@@ -269,6 +355,8 @@ fn place() -> tempfile::TempDir {
         ("cluster-token", "canary-5d1f-canary-5d1f", 0o600),
         ("rsa", RSA, 0o600),
         ("svid-rsa.pem", RSA, 0o600),
+        ("desk-token", "canary-5d1f-canary-5d1f", 0o600),
+        ("desk-webhook-secret", "canary-5d1f-canary-5d1f", 0o600),
     ] {
         let path = dir.path().join(name);
         std::fs::write(&path, contents).unwrap();
@@ -296,7 +384,7 @@ fn a_sound_file_says_what_it_means() {
     let dir = place();
     let config = sound(dir.path());
     assert_eq!(config.warnings(), []);
-    let [deploy, lab] = config.broker.profiles.as_slice() else {
+    let [deploy, lab, support] = config.broker.profiles.as_slice() else {
         panic!("{:?}", config.broker.profiles);
     };
     assert_eq!(deploy.lifetimes.deadline, Duration::from_hours(1));
@@ -306,13 +394,17 @@ fn a_sound_file_says_what_it_means() {
     assert_eq!(environment.via, BTreeSet::from([Via::Pull]));
     assert_eq!(environment.max_age, Duration::from_secs(30));
     assert!(lab.bindings.is_empty() && lab.allow.is_empty());
-    let [github, gitlab] = config.issuers.as_slice() else {
+    let case = support.binding(RecordKind::Case).unwrap();
+    // What names the worker is pinned, said or not.
+    let pins: Vec<_> = case.pin.iter().map(String::as_str).collect();
+    assert_eq!(pins, ["account", "assignee"]);
+    let [github, gitlab, _] = config.issuers.as_slice() else {
         panic!("{:?}", config.issuers);
     };
     assert_eq!(github.audience.as_str(), "http://127.0.0.1:8443");
     assert_eq!(gitlab.audience.as_str(), "https://writ.example/gitlab");
     let hooks = config.sources.iter().map(|s| s.webhook_secrets.len());
-    assert_eq!(hooks.collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(hooks.collect::<Vec<_>>(), [1, 0, 0]);
     assert_eq!(config.broker.online.len(), 1);
     assert_eq!(config.store.sqlite, dir.path().join("writ.db"));
 }
@@ -492,10 +584,13 @@ fn the_reference_names_exactly_the_keys_that_exist() {
                 "svid",
                 "limits",
                 "source",
+                "desk",
                 "resource_server",
                 "profile",
             ],
             "[[source]]" => &["api", "claims"],
+            "[[desk]]" => &["api", "case", "webhook"],
+            "[desk.case]" => &["status", "field"],
             "[[profile]]" => &["binding", "grant"],
             _ => &[],
         };
@@ -523,6 +618,7 @@ fn the_shipped_examples_are_sound() {
         include_str!("../../deploy/examples/gitlab.toml"),
         include_str!("../../deploy/examples/kubernetes.toml"),
         include_str!("../../deploy/examples/oidc.toml"),
+        include_str!("../../deploy/examples/desk.toml"),
     ];
     let dir = place();
     for text in examples {

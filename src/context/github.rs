@@ -7,7 +7,9 @@ use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::context::rest::{RestApi, absent, digest, escape, parse, part, unknown_status};
+use crate::context::rest::{
+    RestApi, absent, digest, escape, no_cases, parse, part, unknown_status,
+};
 use crate::context::{ContextSource, Reading, Unreadable};
 use crate::domain::context::{
     Environment, Job, Locator, Pipeline, Record, RecordKey, RecordKind, RunStatus,
@@ -25,7 +27,7 @@ impl ContextSource for GithubApi {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Reading, Unreadable>> {
         Box::pin(async move {
-            let path = path(record.kind, locate)?;
+            let path = path(record, locate)?;
             let Some(body) = self.0.get(&path, headers(), record, now).await? else {
                 return Ok(absent());
             };
@@ -33,12 +35,13 @@ impl ContextSource for GithubApi {
                 RecordKind::Pipeline => read_run(&body, record),
                 RecordKind::Job => read_job(&body, record),
                 RecordKind::Environment => read_environment(&body, record),
+                RecordKind::Case => Err(no_cases(record)),
             }
         })
     }
 }
 
-fn path(kind: RecordKind, locate: &Locator) -> Result<String, Unreadable> {
+fn path(record: &RecordKey, locate: &Locator) -> Result<String, Unreadable> {
     let part = |name| part(locate, name);
     let repository = locate
         .0
@@ -47,7 +50,7 @@ fn path(kind: RecordKind, locate: &Locator) -> Result<String, Unreadable> {
     let (owner, name) =
         repository.ok_or_else(|| Unreadable("nothing says which repository".to_owned()))?;
     let repository = format!("/repos/{}/{}", escape(owner), escape(name));
-    Ok(match kind {
+    Ok(match record.kind {
         RecordKind::Pipeline => {
             format!(
                 "{repository}/actions/runs/{}/attempts/{}",
@@ -57,6 +60,7 @@ fn path(kind: RecordKind, locate: &Locator) -> Result<String, Unreadable> {
         }
         RecordKind::Job => format!("{repository}/check-runs/{}", part("check_run_id")?),
         RecordKind::Environment => format!("{repository}/environments/{}", part("environment")?),
+        RecordKind::Case => return Err(no_cases(record)),
     })
 }
 
@@ -281,7 +285,10 @@ mod tests {
                     .into(),
             )
         };
-        let path = |env: &str| path(RecordKind::Environment, &locate(env)).unwrap();
+        let path = |env: &str| {
+            let record = key(RecordKind::Environment, env);
+            path(&record, &locate(env)).unwrap()
+        };
         assert_eq!(
             path("prod/eu?x#y"),
             "/repos/octo/app/environments/prod%2Feu%3Fx%23y"

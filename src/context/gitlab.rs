@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::attest::gitlab::{job_record, pipeline_record};
-use crate::context::rest::{RestApi, absent, digest, parse, part, unknown_status};
+use crate::context::rest::{RestApi, absent, digest, no_cases, parse, part, unknown_status};
 use crate::context::{ContextSource, Reading, Unreadable};
 use crate::domain::context::{
     Environment, Job, Locator, Pipeline, Record, RecordKey, RecordKind, RunStatus,
@@ -40,6 +40,7 @@ impl ContextSource for GitlabApi {
                     body.map_or_else(|| Ok(absent()), |body| read_job(&body, record))
                 }
                 RecordKind::Environment => self.environment(&project, record, locate, now).await,
+                RecordKind::Case => Err(no_cases(record)),
             }
         })
     }

@@ -1,16 +1,12 @@
 //! GitLab's webhooks as hints: Job and Pipeline hooks. A webhook shows either its secret token as it
 //! is, or a signature in the form of Standard Webhooks over id, time and body.
 
-use std::time::Duration;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use ring::hmac;
 use serde::Deserialize;
 
 use crate::attest::gitlab::{job_record, pipeline_record};
-use crate::context::hook::{BadDelivery, Delivery, Hook, name, text};
+use crate::context::hook::{self, BadDelivery, Delivery, Hook, name};
 use crate::context::settings::HookSecret;
 use crate::domain::context::{RecordKey, RecordKind};
 use crate::domain::name::SourceName;
@@ -88,7 +84,7 @@ impl Hook for GitlabHook {
     ) -> Result<Delivery, BadDelivery> {
         let proves = |proof: &Proof| match proof {
             Proof::Token(token) => shows(token, headers),
-            Proof::Signature(key) => signed(key, headers, body, now),
+            Proof::Signature(key) => hook::standard(key, headers, body, now),
         };
         if !self.proofs.iter().any(proves) {
             return Err(BadDelivery::Signature);
@@ -108,29 +104,6 @@ impl Hook for GitlabHook {
 fn shows(token: &Secret, headers: &HeaderMap) -> bool {
     let shown = headers.get("x-gitlab-token");
     shown.is_some_and(|shown| Secret::new(shown.as_bytes().to_vec()) == *token)
-}
-
-/// Standard Webhooks, "Signature scheme": HMAC-SHA256 over `id.timestamp.body`, and a time near ours.
-fn signed(key: &hmac::Key, headers: &HeaderMap, body: &[u8], now: Timestamp) -> bool {
-    let (Some(id), Some(at), Some(list)) = (
-        text(headers, "webhook-id"),
-        text(headers, "webhook-timestamp"),
-        text(headers, "webhook-signature"),
-    ) else {
-        return false;
-    };
-    let said = at.parse::<i64>().ok().and_then(Timestamp::from_seconds);
-    let near = |said: Timestamp| now.since(said) <= TOLERANCE && said.since(now) <= TOLERANCE;
-    if !said.is_some_and(near) {
-        return false;
-    }
-    let mut content = format!("{id}.{at}.").into_bytes();
-    content.extend_from_slice(body);
-    let mut signatures = list
-        .split(' ')
-        .filter_map(|one| one.strip_prefix("v1,"))
-        .filter_map(|encoded| STANDARD.decode(encoded).ok());
-    signatures.any(|signature| hmac::verify(key, &content, &signature).is_ok())
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, BadDelivery> {
@@ -165,11 +138,11 @@ struct RawId {
     id: u64,
 }
 
-/// What Standard Webhooks recommends.
-const TOLERANCE: Duration = Duration::from_mins(5);
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     const BODY: &[u8] = br#"{"object_kind":"build","build_id":302,"pipeline_id":574,"project_id":20,"build_status":"success"}"#;

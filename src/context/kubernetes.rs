@@ -24,7 +24,7 @@ impl ContextSource for KubernetesApi {
         Box::pin(async move {
             match record.kind {
                 RecordKind::Job => {}
-                RecordKind::Pipeline | RecordKind::Environment => {
+                RecordKind::Pipeline | RecordKind::Environment | RecordKind::Case => {
                     return Err(Unreadable(format!("{record}: a cluster has only pods")));
                 }
             }

@@ -13,12 +13,15 @@ use crate::domain::name::SourceName;
 use crate::domain::time::Timestamp;
 
 pub mod cache;
+pub mod desk;
 pub mod fact;
 pub mod github;
 pub mod github_hook;
 pub mod gitlab;
 pub mod gitlab_hook;
 pub mod hook;
+pub mod json;
+pub mod json_hook;
 pub mod kubernetes;
 pub mod observe;
 pub mod rest;

@@ -9,7 +9,7 @@ use crate::attest::{Attested, Related};
 use crate::context::Sources;
 use crate::context::cache::FactCache;
 use crate::context::fact::{Fact, FactState, Facts, Observed};
-use crate::domain::context::{Locator, Record, RecordKey};
+use crate::domain::context::{Locator, Record, RecordKey, RecordKind};
 use crate::domain::lineage::Lineage;
 use crate::domain::profile::{BindingRule, TaskProfile, Via};
 use crate::domain::time::Timestamp;
@@ -25,8 +25,8 @@ pub struct Observer {
 /// Which records to look at.
 #[derive(Clone, Copy)]
 pub enum Ties<'a> {
-    /// Those that fresh evidence names; it also proves some of them.
-    Evidence(&'a Attested),
+    /// Those that fresh evidence names, some of which it proves, and the case that the task is named by.
+    Evidence(&'a Attested, Option<&'a RecordKey>),
     /// Those that the lineage was bound to when it opened.
     Lineage(&'a Lineage),
 }
@@ -35,7 +35,7 @@ impl Observer {
     /// What is known, at this moment, for each binding of the profile. A binding whose record the
     /// evidence does not name at all is left out; the decision treats that as a refusal.
     pub async fn observe(&self, profile: &TaskProfile, ties: Ties<'_>) -> Facts {
-        if let Ties::Evidence(attested) = ties {
+        if let Ties::Evidence(attested, _) = ties {
             self.take_proofs(attested);
         }
         let reads = profile.bindings.iter().filter_map(|rule| {
@@ -118,7 +118,12 @@ impl Observer {
 impl<'a> Ties<'a> {
     fn record(self, rule: &BindingRule) -> Option<(&'a RecordKey, &'a Locator)> {
         match self {
-            Self::Evidence(attested) => attested.record(rule.record).map(|r| (&r.key, &r.locate)),
+            Self::Evidence(_, case) if rule.record == RecordKind::Case => {
+                case.map(|key| (key, &NOWHERE))
+            }
+            Self::Evidence(attested, _) => {
+                attested.record(rule.record).map(|r| (&r.key, &r.locate))
+            }
             Self::Lineage(lineage) => {
                 let binding = lineage
                     .bindings
@@ -142,3 +147,6 @@ pub fn good_until(facts: &Facts, profile: &TaskProfile) -> Option<Timestamp> {
         })
         .min()
 }
+
+/// A case is found by its id alone.
+static NOWHERE: Locator = Locator(std::collections::BTreeMap::new());

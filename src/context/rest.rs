@@ -56,6 +56,11 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(
         .map_err(|_| Unreadable(format!("{record}: the answer has not the expected shape")))
 }
 
+/// A vendor's API that knows runs was asked for a case.
+pub(super) fn no_cases(record: &RecordKey) -> Unreadable {
+    Unreadable(format!("{record}: only a desk has cases"))
+}
+
 /// A status that is not known says nothing: neither alive nor over.
 pub(super) fn unknown_status(record: &RecordKey) -> Unreadable {
     Unreadable(format!(

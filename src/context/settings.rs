@@ -40,10 +40,15 @@ pub struct BadSigningToken;
 impl HookSecret {
     /// The secret as this vendor's webhooks use it.
     pub fn of(preset: Preset, secret: Secret) -> Result<Self, BadSigningToken> {
-        let token = match preset {
-            Preset::GithubActions | Preset::Kubernetes | Preset::Oidc => None,
-            Preset::GitlabCi => secret.expose_str().and_then(|s| s.strip_prefix("whsec_")),
-        };
+        match preset {
+            Preset::GithubActions | Preset::Kubernetes | Preset::Oidc => Ok(Self::Shared(secret)),
+            Preset::GitlabCi => Self::either(secret),
+        }
+    }
+
+    /// The key of a signing token where the text begins as one does, and else the text.
+    pub fn either(secret: Secret) -> Result<Self, BadSigningToken> {
+        let token = secret.expose_str().and_then(|s| s.strip_prefix("whsec_"));
         let Some(encoded) = token else {
             return Ok(Self::Shared(secret));
         };
@@ -77,7 +82,8 @@ pub const fn seen(preset: Preset, via: Via, kind: RecordKind) -> &'static [&'sta
         (Via::IssuerProof, _) if !preset.mints_again() => &[],
         (Via::IssuerProof, RecordKind::Pipeline) => &["status", "event"],
         (Via::IssuerProof, RecordKind::Job) => &["status"],
-        (Via::IssuerProof, RecordKind::Environment) => &[],
+        // A case is the desk's, and no vendor's.
+        (Via::IssuerProof, RecordKind::Environment) | (_, RecordKind::Case) => &[],
         (Via::Pull, _) if !preset.can_be_pulled() => &[],
         (Via::Pull, RecordKind::Pipeline) => match preset {
             Preset::GithubActions => RecordKind::Pipeline.fields(),

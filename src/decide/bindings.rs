@@ -90,15 +90,16 @@ fn known(observed: &Observed, kind: RecordKind) -> Result<&Record, Refusal> {
     }
 }
 
-/// A run or job that is over ends what stands on it: a run its task, a job its lineage. A run that
-/// may be started again ends no more than the lineage: the task is there for the jobs to come.
+/// A run, job or case that is over ends what stands on it: a run its task, a job its lineage. A run or
+/// case that may be started again ends no more than the lineage: the task is there for what is to come.
 fn over(record: &Record, lineage: Option<&Lineage>) -> Refusal {
     let ends = match (record.kind(), lineage) {
         (_, None) => Ends::Nothing,
-        (RecordKind::Pipeline, Some(_)) if record.is_terminal() => Ends::Task,
-        (RecordKind::Pipeline | RecordKind::Job | RecordKind::Environment, Some(_)) => {
-            Ends::Lineage
-        }
+        (RecordKind::Pipeline | RecordKind::Case, Some(_)) if record.is_terminal() => Ends::Task,
+        (
+            RecordKind::Pipeline | RecordKind::Job | RecordKind::Environment | RecordKind::Case,
+            Some(_),
+        ) => Ends::Lineage,
     };
     let observed = record
         .field("conclusion")
@@ -107,7 +108,7 @@ fn over(record: &Record, lineage: Option<&Lineage>) -> Refusal {
         .to_owned();
     Denial::new(Code::ContextEnded, format!("the {} is over", record.kind()))
         .field(format!("{}.status", record.kind()))
-        .because("not completed", observed)
+        .because("not over", observed)
         .ends(ends)
         .into()
 }

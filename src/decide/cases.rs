@@ -14,7 +14,7 @@ use crate::domain::grant::{Audience, Scope, SecretPath};
 use crate::domain::identity::{Identity, SpiffeId};
 use crate::domain::name::{GrantName, SourceName};
 use crate::domain::profile::{
-    Allowance, Lifetimes, RenewalMode, SenderMode, TaskProfile, Template,
+    Allowance, Lifetimes, Naming, RenewalMode, SenderMode, TaskProfile, Template,
 };
 use crate::domain::time::Timestamp;
 use crate::error::Code;
@@ -151,7 +151,7 @@ impl Request {
             name: "deploy".parse().unwrap(),
             source: "github".parse().unwrap(),
             matches: BTreeMap::new(),
-            task: template("{run_id}"),
+            naming: Naming::Evidence(template("{run_id}")),
             instance: template("{check_run_id}"),
             bindings: Vec::new(),
             grants: BTreeMap::new(),

@@ -260,6 +260,14 @@ fn shape(record: &Record) -> Result<RestrictedExpression, Unaskable> {
             ),
             ("protected".to_owned(), truth(environment.protected)),
         ],
+        Record::Case(case) => {
+            let more = case.more.iter();
+            let more = more.map(|(name, value)| text(&format!("{name}={value}")));
+            let own = record.kind().fields().iter();
+            own.filter_map(|name| Some(((*name).to_owned(), text(record.field(name)?))))
+                .chain([("fields".to_owned(), RestrictedExpression::new_set(more))])
+                .collect()
+        }
         Record::Pipeline(_) | Record::Job(_) => record
             .fields()
             .into_iter()
@@ -361,10 +369,13 @@ mod tests {
             {"kind": "job", "status": "waiting", "conclusion": "c"},
             {"kind": "environment", "id": "1", "name": "n", "protection_rules": "r",
              "protected": true},
+            {"kind": "case", "status": "pending", "assignee": "17", "account": "AC-9",
+             "more": {"queue": "billing"}},
         ]);
         let bare = json!([
             {"kind": "pipeline", "status": "in_progress"},
             {"kind": "job", "status": "completed"},
+            {"kind": "case", "status": "open"},
         ]);
         let requests = [
             json!({"verb": "issue", "audiences": ["a", "https://b/c"], "scopes": ["x", "y"],

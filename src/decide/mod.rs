@@ -14,6 +14,7 @@ pub mod engine;
 mod entities;
 pub mod load;
 mod mention;
+mod opening;
 pub mod permit;
 mod select;
 mod standing;
@@ -36,6 +37,7 @@ use crate::error::Code;
 pub fn decide(case: &Case<'_>, policies: &PolicySet, now: Timestamp) -> Result<Permit, Refusal> {
     standing::check(case, now)?;
     bindings::check(case, now)?;
+    opening::check(case)?;
     let grants = grants(case)?;
     let planned = plan(case, &grants)?;
     let permits = judge(case, &planned, policies, now)?;

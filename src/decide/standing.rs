@@ -124,7 +124,7 @@ fn ended(end: &End, otherwise: Code, text: &'static str) -> Refusal {
 const REASONS: [(Code, &str); 4] = [
     (
         Code::ContextEnded,
-        "the run or job that justified it is over",
+        "the run, job or case that justified it is over",
     ),
     (
         Code::ContextMismatch,

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::case::{Case, CaseStatus};
 use crate::domain::name::SourceName;
 
 /// The kinds of record that a source can assert.
@@ -18,6 +19,8 @@ pub enum RecordKind {
     Job,
     /// A deployment environment with its protection rules.
     Environment,
+    /// A case of a desk: a ticket, an incident, a change.
+    Case,
 }
 
 /// Which record: a source, a kind, and the record's id at the source, made of immutable ids.
@@ -41,6 +44,7 @@ pub enum Record {
     Pipeline(Pipeline),
     Job(Job),
     Environment(Environment),
+    Case(Case),
 }
 
 /// Where a run or job stands.
@@ -86,17 +90,19 @@ pub struct Environment {
 }
 
 impl RecordKind {
-    pub const ALL: [Self; 3] = [Self::Pipeline, Self::Job, Self::Environment];
+    pub const ALL: [Self; 4] = [Self::Pipeline, Self::Job, Self::Environment, Self::Case];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pipeline => "pipeline",
             Self::Job => "job",
             Self::Environment => "environment",
+            Self::Case => "case",
         }
     }
 
-    /// Every field that a record of this kind can have.
+    /// Every field that a record of this kind can have; a case has those besides that its desk's
+    /// configuration names.
     pub const fn fields(self) -> &'static [&'static str] {
         match self {
             Self::Pipeline => &[
@@ -109,6 +115,7 @@ impl RecordKind {
             ],
             Self::Job => &["status", "conclusion"],
             Self::Environment => &["id", "name", "protection_rules", "protected"],
+            Self::Case => &["status", "assignee", "account"],
         }
     }
 }
@@ -131,6 +138,7 @@ impl Record {
             Self::Pipeline(_) => RecordKind::Pipeline,
             Self::Job(_) => RecordKind::Job,
             Self::Environment(_) => RecordKind::Environment,
+            Self::Case(_) => RecordKind::Case,
         }
     }
 
@@ -158,36 +166,42 @@ impl Record {
                 "protected" => Some(if env.protected { "true" } else { "false" }),
                 _ => None,
             },
+            Self::Case(case) => case.field(name),
         }
     }
 
     /// Every field that the record carries, with its value.
-    pub fn fields(&self) -> BTreeMap<&'static str, &str> {
-        let names = self.kind().fields();
+    pub fn fields(&self) -> BTreeMap<&str, &str> {
+        let more = match self {
+            Self::Case(case) => Some(&case.more),
+            Self::Pipeline(_) | Self::Job(_) | Self::Environment(_) => None,
+        };
+        let more = more.into_iter().flat_map(BTreeMap::keys);
+        let names = self.kind().fields().iter().copied();
         names
-            .iter()
-            .filter_map(|name| Some((*name, self.field(name)?)))
+            .chain(more.map(String::as_str))
+            .filter_map(|name| Some((name, self.field(name)?)))
             .collect()
     }
 
-    /// Whether the record can never come back to life: a completed run or job.
+    /// Whether the record can never come back to life: a completed run or job, a case that is final.
     pub const fn is_terminal(&self) -> bool {
-        matches!(self.run_status(), Some(RunStatus::Completed))
-    }
-
-    /// Whether what stands on the record has to end: it is terminal, or stopped.
-    pub const fn is_over(&self) -> bool {
-        matches!(
-            self.run_status(),
-            Some(RunStatus::Stopped | RunStatus::Completed)
-        )
-    }
-
-    const fn run_status(&self) -> Option<RunStatus> {
         match self {
-            Self::Pipeline(run) => Some(run.status),
-            Self::Job(job) => Some(job.status),
-            Self::Environment(_) => None,
+            Self::Pipeline(run) => matches!(run.status, RunStatus::Completed),
+            Self::Job(job) => matches!(job.status, RunStatus::Completed),
+            Self::Environment(_) => false,
+            Self::Case(case) => matches!(case.status, CaseStatus::Final),
+        }
+    }
+
+    /// Whether what stands on the record has to end: it is terminal, stopped, or closed.
+    pub const fn is_over(&self) -> bool {
+        match self {
+            Self::Pipeline(Pipeline { status, .. }) | Self::Job(Job { status, .. }) => {
+                matches!(status, RunStatus::Stopped | RunStatus::Completed)
+            }
+            Self::Environment(_) => false,
+            Self::Case(case) => matches!(case.status, CaseStatus::Closed | CaseStatus::Final),
         }
     }
 }
@@ -238,5 +252,29 @@ mod tests {
         }
         let stopped = job(RunStatus::Stopped);
         assert!(stopped.is_over() && !stopped.is_terminal());
+    }
+
+    #[test]
+    fn a_closed_case_may_be_opened_again_and_a_final_one_may_not() {
+        let case = |status| {
+            Record::Case(Case {
+                status,
+                assignee: None,
+                account: Some("AC-9".to_owned()),
+                more: [("queue".to_owned(), "billing".to_owned())].into(),
+            })
+        };
+        for (status, over, terminal) in [
+            (CaseStatus::Open, false, false),
+            (CaseStatus::Pending, false, false),
+            (CaseStatus::Closed, true, false),
+            (CaseStatus::Final, true, true),
+        ] {
+            let case = case(status);
+            assert_eq!((case.is_over(), case.is_terminal()), (over, terminal));
+        }
+        let case = case(CaseStatus::Open);
+        let names: Vec<_> = case.fields().into_keys().collect();
+        assert_eq!(names, ["account", "queue", "status"]);
     }
 }

@@ -1,8 +1,10 @@
 //! What the broker talks about: ids, identities, tasks, lineages, grants, context records and the
 //! arithmetic of lifetimes. Types only, no I/O; a value that exists here is well-formed.
 
+pub mod case;
 pub mod context;
 pub mod credential;
+pub mod details;
 pub mod grant;
 pub mod identity;
 pub mod ids;

@@ -92,6 +92,11 @@ text_type!(
     segment
 );
 text_type!(
+    /// One case, by its desk's id for it.
+    CaseId,
+    segment
+);
+text_type!(
     /// The external name of a task: its source, then the segments that its profile's template
     /// gives, for example `github/812345/99001/1`.
     TaskName,

@@ -20,8 +20,7 @@ pub struct TaskProfile {
     pub source: SourceName,
     /// Claims that evidence must carry, each with the values it may have.
     pub matches: BTreeMap<String, BTreeSet<String>>,
-    /// The task's external name below its source.
-    pub task: Template,
+    pub naming: Naming,
     /// What tells one instance of the task from another.
     pub instance: Template,
     pub bindings: Vec<BindingRule>,
@@ -32,6 +31,24 @@ pub struct TaskProfile {
     /// How often one piece of keyless evidence may be shown.
     pub evidence_uses: u32,
     pub allow: BTreeSet<Allowance>,
+}
+
+/// What names the task.
+#[derive(Debug, Clone)]
+pub enum Naming {
+    /// The evidence: the task's external name below the profile's source.
+    Evidence(Template),
+    /// The request: a case of a desk.
+    Case(CaseRule),
+}
+
+/// Who may open the task of a case.
+#[derive(Debug, Clone)]
+pub struct CaseRule {
+    pub desk: SourceName,
+    /// Fields of the case, each with the identifying claim that it has to be equal to. Never empty,
+    /// and over nothing that such a workload can write.
+    pub opens_when: BTreeMap<String, String>,
 }
 
 /// The ceilings of a profile.
@@ -168,6 +185,25 @@ impl TaskProfile {
     }
 }
 
+impl TaskProfile {
+    /// What its tasks' names are made of: claims of the evidence, or the id of a case.
+    pub fn named_by(&self) -> BTreeSet<&str> {
+        match &self.naming {
+            Naming::Evidence(template) => template.claims().collect(),
+            Naming::Case(_) => [CASE_ID].into(),
+        }
+    }
+
+    /// Which source leads the names of its tasks, and which segment below it is this value.
+    pub fn place_of(&self, name: &str) -> Option<(&SourceName, usize)> {
+        match &self.naming {
+            Naming::Evidence(template) => Some((&self.source, template.place_of(name)?)),
+            // As in `desk/case/4711`.
+            Naming::Case(rule) => (name == CASE_ID).then_some((&rule.desk, 1)),
+        }
+    }
+}
+
 impl Template {
     /// The claims that the template needs.
     pub fn claims(&self) -> impl Iterator<Item = &str> {
@@ -244,6 +280,9 @@ impl FromStr for Template {
         Ok(Self(pieces))
     }
 }
+
+/// What the id of a case is called where tasks are looked for.
+const CASE_ID: &str = "case";
 
 fn is_segment(value: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::grant::Grants;
+use crate::domain::identity::SpiffeId;
 use crate::domain::ids::TaskId;
 use crate::domain::name::{ProfileName, TaskName};
 use crate::domain::time::Timestamp;
@@ -43,6 +44,9 @@ pub struct Task {
     /// Absolute: nothing under the task is valid from here on.
     pub deadline: Timestamp,
     pub grants: Grants,
+    /// For whom an operator opened it: this workload need not be named by the case.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub agent: Option<SpiffeId>,
 }
 
 /// Where a task stands. `Over` is final: it is the tombstone that covers what is in flight.

@@ -105,8 +105,8 @@ impl<'a> After<'a> {
         let same = (&old.name, &old.profile, old.opened_at, old.deadline)
             == (&new.name, &new.profile, new.opened_at, new.deadline);
         live(
-            same,
-            Refusal::Illegal("a task keeps its name, profile and deadline"),
+            same && old.agent == new.agent,
+            Refusal::Illegal("a task keeps its name, profile, deadline and agent"),
         )?;
         live(
             new.grants.within(&old.grants).is_ok(),

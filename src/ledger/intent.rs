@@ -130,6 +130,7 @@ impl Draft {
             opened_at: scene.now,
             deadline: parts.deadline,
             grants: parts.grants.clone(),
+            agent: None,
         };
         self.writes.push(Write::Task(task.clone()));
         task

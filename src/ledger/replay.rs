@@ -410,6 +410,7 @@ mod tests {
                 opened_at: self.now,
                 deadline: self.now.plus(DEADLINE),
                 grants: grants(&["read", "write"]),
+                agent: None,
             }
         }
 

@@ -350,6 +350,7 @@ impl World {
             opened_at: self.now,
             deadline: self.now.plus(minutes(lasts)),
             grants: grants(kept),
+            agent: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::credential::CredentialRecord;
+use crate::domain::details::TaskDetail;
 use crate::domain::grant::{Audience, TokenGrant};
 use crate::domain::identity::SpiffeId;
 use crate::domain::ids::{CredentialId, LineageId, SessionId, TaskId};
@@ -36,6 +37,9 @@ pub struct Claims {
     pub session: SessionId,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cnf: Option<Confirmation>,
+    /// What the token is for, where a request named it (RFC 9396 §9.1).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub authorization_details: Vec<TaskDetail>,
 }
 
 /// The key that the token is bound to (RFC 9449 §6.1). One member only: readers refuse two.
@@ -67,6 +71,7 @@ impl Claims {
             lineage: lineage.id,
             session: session.id,
             cnf: session.key.map(|jkt| Confirmation { jkt }),
+            authorization_details: TaskDetail::of(lineage).into_iter().collect(),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ipnet::IpNet;
 use zeroize::Zeroizing;
@@ -69,7 +71,19 @@ impl Credential {
     /// A bearer token (RFC 6750). It is taken as it is; a trailing line break from a file must be cut
     /// off before.
     pub fn bearer(token: &Secret) -> Result<Self, CredentialError> {
-        let text = Zeroizing::new(format!("Bearer {}", plain(token)?));
+        Self::scheme("Bearer", token)
+    }
+
+    /// A token behind a word of the vendor's own.
+    pub fn scheme(word: &str, token: &Secret) -> Result<Self, CredentialError> {
+        let text = Zeroizing::new(format!("{word} {}", plain(token)?));
+        Self::of(header::AUTHORIZATION, &text)
+    }
+
+    /// `user:password` (RFC 7617 §2).
+    pub fn basic(pair: &Secret) -> Result<Self, CredentialError> {
+        let encoded = Zeroizing::new(STANDARD.encode(plain(pair)?));
+        let text = Zeroizing::new(format!("Basic {}", encoded.as_str()));
         Self::of(header::AUTHORIZATION, &text)
     }
 
@@ -122,6 +136,7 @@ mod tests {
             let own = HeaderName::from_static("private-token");
             for made in [
                 Credential::bearer(&token),
+                Credential::basic(&token),
                 Credential::in_header(own, &token),
             ] {
                 assert_eq!(made.map(|_| ()), Err(CredentialError), "{text:?}");

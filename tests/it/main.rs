@@ -23,6 +23,7 @@
 
 mod audit;
 mod binary;
+mod cases;
 mod ci;
 mod context;
 mod dpop;

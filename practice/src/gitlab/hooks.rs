@@ -107,7 +107,8 @@ impl LabHooks {
     }
 }
 
-fn sign(key: &[u8], id: &str, now: i64, body: &[u8]) -> String {
+/// One signature as Standard Webhooks writes it.
+pub(crate) fn sign(key: &[u8], id: &str, now: i64, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key);
     let content = [format!("{id}.{now}.").as_bytes(), body].concat();
     format!("v1,{}", STANDARD.encode(hmac::sign(&key, &content)))

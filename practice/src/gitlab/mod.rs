@@ -14,3 +14,4 @@ pub use lab::{Lab, LabProject, StartedLabJob, StartedPipeline};
 pub use spec::{LabJob, LabStatus, Protection, StartPipeline};
 
 pub(crate) use api::routes;
+pub(crate) use hooks::sign;

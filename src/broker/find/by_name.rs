@@ -60,7 +60,7 @@ impl Broker {
             let claims: BTreeSet<String> = self
                 .profiles
                 .all()
-                .flat_map(|profile| profile.task.claims().map(str::to_owned))
+                .flat_map(|profile| profile.named_by().into_iter().map(str::to_owned))
                 .collect();
             for claim in claims {
                 let (tasks, more) = self.named_by(&claim, word).await?;
@@ -102,7 +102,8 @@ impl Broker {
     fn places(&self, claim: &str) -> BTreeSet<(SourceName, usize)> {
         let profiles = self.profiles.all();
         profiles
-            .filter_map(|p| Some((p.source.clone(), p.task.place_of(claim)?)))
+            .filter_map(|p| p.place_of(claim))
+            .map(|(source, place)| (source.clone(), place))
             .collect()
     }
 

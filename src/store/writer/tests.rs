@@ -188,6 +188,7 @@ fn task(n: usize) -> Task {
         opened_at: NOW,
         deadline: NOW.plus(Duration::from_hours(1)),
         grants: Grants::default(),
+        agent: None,
     }
 }
 

@@ -111,7 +111,7 @@ fn introspection(code: Code) -> String {
 
 fn ends(code: Code) -> &'static str {
     if code == Code::ContextEnded {
-        "the task, if its run is over; the lineage, if its job is"
+        "the task, if its run or case is over for good; the lineage, if its job is, or its case is closed"
     } else if matches!(code, Code::ContextMismatch | Code::IdentityMismatch) {
         "the lineage"
     } else {

@@ -76,6 +76,7 @@ impl Job {
             opened_at: NOW,
             deadline: deadline(),
             grants: grants(),
+            agent: None,
         };
         Self::in_task(task, run, instance)
     }

@@ -17,8 +17,8 @@ use writ::seams::{Clock, ManualClock, SystemEntropy};
 use writ::surface::http::public;
 use writ::surface::http::serve::{Limits, Listener, serve};
 use writ_practice::{
-    Cluster, CreatedRepo, EnvironmentSpec, HookSettings, HookTarget, Lab, LabProject, NewRepo,
-    Options, Rules, Running, Site, World,
+    Agents, Cluster, CreatedRepo, Desk, EnvironmentSpec, HookSettings, HookTarget, Lab, LabProject,
+    NewRepo, Options, Rules, Running, Site, World,
 };
 
 use super::client::Client;
@@ -45,6 +45,12 @@ pub const LAB: &str = "/lab";
 
 /// Where the Kubernetes cluster of the world is.
 pub const CLUSTER: &str = "/cluster";
+
+/// Where agents get their identity.
+pub const AGENTS: &str = "/agents";
+
+/// Where the ticket desk is.
+pub const DESK: &str = "/helpdesk";
 
 /// A broker and the world around it.
 pub struct Broker {
@@ -75,6 +81,8 @@ impl Broker {
             api_token: API_TOKEN.to_owned(),
             labs: vec![LAB.to_owned()],
             clusters: vec![CLUSTER.to_owned()],
+            agents: vec![AGENTS.to_owned()],
+            desks: vec![DESK.to_owned()],
             ..Options::default()
         })
         .await
@@ -94,6 +102,8 @@ impl Broker {
         let profile = profile
             .replace("{lab}", lab.issuer())
             .replace("{cluster}", world.cluster(CLUSTER).unwrap().issuer())
+            .replace("{agents}", world.agents(AGENTS).unwrap().issuer())
+            .replace("{desk}", &world.desk(DESK).unwrap().api_url())
             .replace("{lab.project}", &project.project_id.to_string());
         let text = text(
             &issuer,
@@ -164,6 +174,14 @@ impl Broker {
         self.world.cluster(CLUSTER).unwrap()
     }
 
+    pub fn agents(&self) -> &Arc<Agents> {
+        self.world.agents(AGENTS).unwrap()
+    }
+
+    pub fn desk(&self) -> &Arc<Desk> {
+        self.world.desk(DESK).unwrap()
+    }
+
     pub fn client(&self) -> Client {
         Client::new(self)
     }
@@ -176,6 +194,8 @@ impl Broker {
         let ahead = self.clock.now().seconds() - now().seconds();
         self.lab().set_clock_offset(ahead);
         self.cluster().set_clock_offset(ahead);
+        self.agents().set_clock_offset(ahead);
+        self.desk().set_clock_offset(ahead);
         self.hear().await;
     }
 

@@ -10,7 +10,7 @@ use crate::error::Code;
 )]
 pub const fn advice(code: Code) -> &'static str {
     match code {
-        Code::RequestMalformed | Code::GrantTypeUnsupported => {
+        Code::RequestMalformed | Code::GrantTypeUnsupported | Code::AuthorizationDetailsInvalid => {
             "mend the request: the caller sent what the reference does not describe"
         }
         Code::ProfileAmbiguous => {
@@ -36,12 +36,12 @@ pub const fn advice(code: Code) -> &'static str {
             "another workload came to a lineage that is not its own: find out who sent it"
         }
         Code::ContextMismatch => {
-            "compare required with observed; if the change is wanted, run the pipeline again"
+            "compare required with observed; if the change is wanted, run the pipeline again, or assign the case"
         }
         Code::ContextUnknown => {
-            "check that the source's token can read the repository and that the run exists"
+            "check that the source's token can read it there, and that the run or case exists"
         }
-        Code::ContextEnded => "nothing: the run is over, and what it held ended with it",
+        Code::ContextEnded => "nothing: the run or case is over, and what it held ended with it",
         Code::TaskClosed | Code::TaskRevoked => "an operator ended it; a new run opens a new task",
         Code::TaskExpired => "run the pipeline again, or give the profile a longer `deadline`",
         Code::LineageEnded | Code::SessionEnded => {

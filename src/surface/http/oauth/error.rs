@@ -24,6 +24,8 @@ pub fn outcome(code: Code, asked: Asked) -> (StatusCode, &'static str) {
     };
     match code.kind() {
         Kind::Malformed if code == Code::GrantTypeUnsupported => (bad, "unsupported_grant_type"),
+        // RFC 9396 §5.
+        _ if code == Code::AuthorizationDetailsInvalid => (bad, "invalid_authorization_details"),
         Kind::Malformed | Kind::Absent | Kind::Conflict => (bad, "invalid_request"),
         // RFC 9449 §5: what is missing or wrong is the proof.
         _ if matches!(code, Code::ProofInvalid | Code::ProofRequired) => {

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::domain::details::TASK;
 use crate::surface::http::answer::kept;
 use crate::surface::http::oauth::{EXCHANGE_GRANT, INTROSPECT, JWKS, REFRESH_GRANT, REVOKE, TOKEN};
 use crate::surface::http::present::at;
@@ -26,6 +27,7 @@ struct Metadata {
     introspection_endpoint_auth_methods_supported: [&'static str; 2],
     revocation_endpoint_auth_methods_supported: [&'static str; 1],
     dpop_signing_alg_values_supported: [&'static str; 2],
+    authorization_details_types_supported: [&'static str; 1],
 }
 
 pub async fn handle(State(public): State<Arc<Public>>) -> Response {
@@ -46,6 +48,7 @@ pub async fn handle(State(public): State<Arc<Public>>) -> Response {
         ],
         revocation_endpoint_auth_methods_supported: ["none"],
         dpop_signing_alg_values_supported: ["ES256", "EdDSA"],
+        authorization_details_types_supported: [TASK],
     };
     Json(metadata).into_response()
 }

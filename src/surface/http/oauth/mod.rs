@@ -1,6 +1,7 @@
 //! The OAuth endpoints: RFC 8693 token exchange and RFC 6749 refresh, RFC 7662 introspection, RFC 7009
 //! revocation, RFC 8414 metadata.
 
+mod details;
 pub mod error;
 pub mod introspect;
 pub mod metadata;
@@ -18,3 +19,6 @@ pub const REFRESH_GRANT: &str = "refresh_token";
 pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
 pub const ID_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:id_token";
 pub const JWT_TYPE: &str = "urn:ietf:params:oauth:token-type:jwt";
+
+/// The parameter and member of RFC 9396.
+const DETAILS: &str = "authorization_details";

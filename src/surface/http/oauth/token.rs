@@ -16,6 +16,7 @@ use crate::broker::issue::IssueRequest;
 use crate::broker::issued::Issued;
 use crate::broker::laps::ended;
 use crate::broker::renew::RenewRequest;
+use crate::domain::details::TaskDetail;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
@@ -24,7 +25,7 @@ use crate::surface::http::answer::unkept;
 use crate::surface::http::form::{Form, malformed};
 use crate::surface::http::oauth::error::{Asked, response};
 use crate::surface::http::oauth::{
-    ACCESS_TOKEN_TYPE, EXCHANGE_GRANT, ID_TOKEN_TYPE, JWT_TYPE, REFRESH_GRANT, TOKEN,
+    ACCESS_TOKEN_TYPE, EXCHANGE_GRANT, ID_TOKEN_TYPE, JWT_TYPE, REFRESH_GRANT, TOKEN, details,
 };
 use crate::surface::http::present;
 use crate::surface::http::public::Public;
@@ -108,12 +109,14 @@ fn exchange(form: &Form, proof: Option<Presented>) -> Result<IssueRequest, Error
         proof,
         profile: profile
             .map_err(|_| malformed("not the name of a profile").with_field("profile"))?,
+        task: details::task(form)?,
         audiences: audiences(form)?,
         scopes: words(form.one("scope")?, "scope", Code::ScopeRefused)?,
     })
 }
 
 fn refresh(form: &Form, proof: Option<Presented>) -> Result<RenewRequest, Error> {
+    details::none(form)?;
     Ok(RenewRequest {
         handle: Secret::from(form.required("refresh_token")?.to_owned()),
         proof,
@@ -178,6 +181,9 @@ struct TokenResponse<'a> {
     task: String,
     task_name: &'a str,
     lineage: String,
+    /// What the token is for, where the request named it (RFC 9396 §7).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_details: Option<[TaskDetail; 1]>,
 }
 
 fn encode(issued: &Issued, now: Timestamp) -> Response {
@@ -200,6 +206,7 @@ fn encode(issued: &Issued, now: Timestamp) -> Response {
         task: issued.task().id.to_string(),
         task_name: issued.task().name.as_str(),
         lineage: issued.lineage().id.to_string(),
+        authorization_details: TaskDetail::of(issued.lineage()).map(|detail| [detail]),
     };
     unkept(body)
 }
