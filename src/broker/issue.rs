@@ -156,11 +156,10 @@ impl Broker {
             facts: &facts,
             ask: ask.clone(),
         };
-        let trace = Trace::of(&case, "issue");
         let now = self.clock.now();
         let permit = match decide(&case, &self.policies.load(), now) {
             Ok(permit) => permit,
-            Err(refusal) => return Err(self.refuse(refusal, &trace).await),
+            Err(refusal) => return Err(self.refuse(refusal, &Trace::of(&case, "issue")).await),
         };
         laps.done("decide");
         let minted = self.minter.mint(open(permit, None, self.scene(now)))?;

@@ -149,11 +149,11 @@ impl Broker {
             ask,
         };
         laps.done("observe");
-        let trace = Trace::of(&case, wanted.verb());
+        let trace = || Trace::of(&case, wanted.verb());
         let now = self.clock.now();
         let permit = match decide(&case, &self.policies.load(), now) {
             Ok(permit) => permit,
-            Err(refusal) => return Err(self.refuse(refusal, &trace).await),
+            Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };
         let sealed = self.sealed(&permit).await?;
         laps.done("decide");
@@ -161,7 +161,7 @@ impl Broker {
         laps.done("mint");
         let settled = self.settle(minted).await;
         laps.done("settle");
-        Ok(settled.map_err(|unsettled| (unsettled, trace)))
+        Ok(settled.map_err(|unsettled| (unsettled, trace())))
     }
 
     /// The record of the token that was shown. A token without one was never issued.

@@ -146,21 +146,21 @@ impl Broker {
             ask: ask.clone(),
         };
         laps.done("observe");
-        let trace = Trace::of(&case, "renew");
+        let trace = || Trace::of(&case, "renew");
         if let Some(denial) = demanded(profile, attested, &case) {
-            return Err(self.deny(denial, &trace).await);
+            return Err(self.deny(denial, &trace()).await);
         }
         let now = self.clock.now();
         let permit = match decide(&case, &self.policies.load(), now) {
             Ok(permit) => permit,
-            Err(refusal) => return Err(self.refuse(refusal, &trace).await),
+            Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };
         laps.done("decide");
         let minted = self.minter.mint(open(permit, None, self.scene(now)))?;
         laps.done("mint");
         let settled = self.settle(minted).await;
         laps.done("settle");
-        Ok(settled.map_err(|unsettled| (unsettled, trace)))
+        Ok(settled.map_err(|unsettled| (unsettled, trace())))
     }
 
     /// The session with its lineage and task.

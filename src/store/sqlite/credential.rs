@@ -3,7 +3,7 @@
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::bulk::Bulk;
-use super::row::{Seal, body, bytes, column, down, realm};
+use super::row::{Seal, body, bytes, column, down, placed, realm};
 use crate::domain::credential::CredentialRecord;
 use crate::domain::ids::{CredentialId, LineageId, Realm, TaskId};
 use crate::domain::time::Timestamp;
@@ -28,7 +28,7 @@ pub(super) async fn load(
     }
     let rows = ids.bind(sqlx::query(LOAD)).fetch_all(db).await;
     for row in &rows.map_err(down)? {
-        let (realm, credential) = decode(row, mac)?;
+        let (realm, credential) = decode(row, 1, mac)?;
         into.of(realm).put_credential(credential);
     }
     Ok(())
@@ -57,21 +57,20 @@ pub(super) async fn write(
     done.map(drop).map_err(down)
 }
 
-pub(super) async fn by_id(
+/// Each of these credentials, where it is.
+pub(super) async fn by_ids(
     db: &mut SqliteConnection,
     mac: &dyn RowMac,
-    realm: Realm,
-    lineage: LineageId,
-    id: CredentialId,
-) -> Result<Option<CredentialRecord>, Down> {
-    let row = sqlx::query(BY_ID)
-        .bind(realm.number())
-        .bind(lineage.as_bytes().as_slice())
-        .bind(id.as_bytes().as_slice())
-        .fetch_optional(db)
-        .await
-        .map_err(down)?;
-    row.map(|row| Ok(decode(&row, mac)?.1)).transpose()
+    asked: &[(Realm, LineageId, CredentialId)],
+) -> Result<Vec<Option<CredentialRecord>>, Down> {
+    let mut wanted = Bulk::default();
+    for (realm, lineage, id) in asked {
+        let row = wanted.row().number(realm.number());
+        row.sized(lineage.as_bytes()).sized(id.as_bytes());
+    }
+    let rows = wanted.bind(sqlx::query(LOAD)).fetch_all(db).await;
+    let decode = |row: &SqliteRow| Ok(decode(row, 1, mac)?.1);
+    placed(&rows.map_err(down)?, asked.len(), decode)
 }
 
 /// The credentials of a task's lineages that had not expired at `now`.
@@ -89,17 +88,22 @@ pub(super) async fn of_task(
         .fetch_all(db)
         .await
         .map_err(down)?;
-    rows.iter().map(|row| Ok(decode(row, mac)?.1)).collect()
+    rows.iter().map(|row| Ok(decode(row, 0, mac)?.1)).collect()
 }
 
-fn decode(row: &SqliteRow, mac: &dyn RowMac) -> Result<(Realm, CredentialRecord), Down> {
-    let realm = realm(row, 0)?;
+/// A credential from six columns, the first of them at `from`.
+fn decode(
+    row: &SqliteRow,
+    from: usize,
+    mac: &dyn RowMac,
+) -> Result<(Realm, CredentialRecord), Down> {
+    let realm = realm(row, from)?;
     let columns = Columns {
-        lineage: bytes(row, 1)?,
-        id: bytes(row, 2)?,
-        expires_at: column(row, 3)?,
+        lineage: bytes(row, from + 1)?,
+        id: bytes(row, from + 2)?,
+        expires_at: column(row, from + 3)?,
     };
-    let (body, code) = (column(row, 4)?, column(row, 5)?);
+    let (body, code) = (column(row, from + 4)?, column(row, from + 5)?);
     Ok((realm, columns.seal(realm).open(mac, body, code)?))
 }
 
@@ -126,7 +130,7 @@ impl Columns {
 }
 
 const LOAD: &str = "
-    SELECT c.realm, c.lineage, c.id, c.expires_at, c.body, c.mac
+    SELECT j.key, c.realm, c.lineage, c.id, c.expires_at, c.body, c.mac
     FROM jsonb_each(?1) j
     CROSS JOIN credential c ON c.realm = j.value ->> 0 AND c.lineage = substr(?2, j.value ->> 1, 16)
       AND c.id = substr(?2, j.value ->> 2, 16)";
@@ -137,10 +141,6 @@ const WRITE: &str = "
       j.value ->> 3, CAST(substr(?2, j.value ->> 4, j.value ->> 5) AS TEXT),
       substr(?2, j.value ->> 6, 32)
     FROM jsonb_each(?1) j";
-
-const BY_ID: &str = "
-    SELECT realm, lineage, id, expires_at, body, mac
-    FROM credential WHERE realm = ?1 AND lineage = ?2 AND id = ?3";
 
 const OF_TASK: &str = "
     SELECT c.realm, c.lineage, c.id, c.expires_at, c.body, c.mac

@@ -10,6 +10,7 @@ use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 use crate::domain::context::RecordKey;
 use crate::domain::credential::CredentialRecord;
@@ -53,7 +54,7 @@ mod sweep;
 mod task;
 mod upkeep;
 
-use desk::Desk;
+use desk::{Desk, Office};
 use session::StandingKey;
 
 pub use open::{OpenError, Opened};
@@ -61,16 +62,23 @@ pub use open::{OpenError, Opened};
 /// The embedded store. It writes until it is closed, or until its last owner is gone.
 pub struct SqliteStore {
     db: Arc<Db>,
-    standing: Desk<StandingKey, Option<Standing>>,
-    held: Desk<(Realm, SessionId), Option<Held>>,
+    desks: Desks,
     lanes: Lanes,
     view: Arc<View>,
     clock: Arc<dyn Clock>,
     signals: Signals,
-    /// The backfill has ended.
-    rested: CancellationToken,
-    /// Ends the backfill of a store that is dropped without being closed.
+    /// The backfill and the desks.
+    tasks: TaskTracker,
+    /// Ends them in a store that is dropped without being closed.
     _working: DropGuard,
+}
+
+/// Where the verbs' look-ups are handed in.
+struct Desks {
+    standing: Desk<StandingKey, Option<Standing>>,
+    held: Desk<(Realm, SessionId), Option<Held>>,
+    credential: Desk<(Realm, LineageId, CredentialId), Option<CredentialRecord>>,
+    secret: Desk<(Realm, SecretPath), Option<SealedVersion>>,
 }
 
 /// What the store and its writer share.
@@ -138,31 +146,44 @@ impl Opened {
         };
         let (lanes, writer, signals) = Writer::new(seat, &settings);
         drop(tokio::spawn(writer.run()));
-        let rested = CancellationToken::new();
-        let (resting, backfill) = (rested.clone().drop_guard(), self.backfill);
-        let working = signals.closing.child_token();
-        let work = backfill.run(Arc::clone(&clock), working.clone());
-        drop(tokio::spawn(async move {
-            work.await;
-            drop(resting);
-        }));
+        let (tasks, working) = (TaskTracker::new(), signals.closing.child_token());
+        let backfill = self.backfill.run(Arc::clone(&clock), working.clone());
+        drop(tasks.spawn(backfill));
+        let office = Office {
+            options: self.reading,
+            mac: Arc::clone(&db.mac),
+            closing: working.clone(),
+            tasks: tasks.clone(),
+        };
         Ok(SqliteStore {
-            standing: Desk::open(Arc::clone(&db), |db, asked| {
-                Box::pin(async {
-                    session::standing(&mut *db.reader().await?, db.mac(), asked).await
-                })
-            }),
-            held: Desk::open(Arc::clone(&db), |db, asked| {
-                Box::pin(async { session::held(&mut *db.reader().await?, db.mac(), asked).await })
-            }),
+            desks: Desks::open(&office),
             db,
             lanes,
             view,
             clock,
             signals,
-            rested,
+            tasks,
             _working: working.drop_guard(),
         })
+    }
+}
+
+impl Desks {
+    fn open(office: &Office) -> Self {
+        Self {
+            standing: Desk::open(office, |db, mac, keys| {
+                Box::pin(session::standing(db, mac, keys))
+            }),
+            held: Desk::open(office, |db, mac, keys| {
+                Box::pin(session::held(db, mac, keys))
+            }),
+            credential: Desk::open(office, |db, mac, keys| {
+                Box::pin(credential::by_ids(db, mac, keys))
+            }),
+            secret: Desk::open(office, |db, mac, keys| {
+                Box::pin(secret::newest(db, mac, keys))
+            }),
+        }
     }
 }
 
@@ -192,11 +213,11 @@ impl Store for SqliteStore {
             instance: instance.clone(),
             key,
         };
-        Box::pin(async move { Ok(self.standing.ask(key).await?.unwrap_or_default()) })
+        Box::pin(async move { Ok(self.desks.standing.ask(key).await?.unwrap_or_default()) })
     }
 
     fn held(&self, realm: Realm, session: SessionId) -> BoxFuture<'_, Result<Option<Held>, Down>> {
-        Box::pin(self.held.ask((realm, session)))
+        Box::pin(self.desks.held.ask((realm, session)))
     }
 
     fn once(
@@ -218,10 +239,7 @@ impl Store for SqliteStore {
         lineage: LineageId,
         id: CredentialId,
     ) -> BoxFuture<'_, Result<Option<CredentialRecord>, Down>> {
-        Box::pin(async move {
-            let mut db = self.db.reader().await?;
-            credential::by_id(&mut db, self.db.mac(), realm, lineage, id).await
-        })
+        Box::pin(self.desks.credential.ask((realm, lineage, id)))
     }
 
     fn secret<'a>(
@@ -229,10 +247,7 @@ impl Store for SqliteStore {
         realm: Realm,
         path: &'a SecretPath,
     ) -> BoxFuture<'a, Result<Option<SealedVersion>, Down>> {
-        Box::pin(async move {
-            let mut db = self.db.reader().await?;
-            secret::newest(&mut db, self.db.mac(), realm, path).await
-        })
+        Box::pin(self.desks.secret.ask((realm, path.clone())))
     }
 
     fn bound<'a>(

@@ -7,12 +7,12 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::Connection as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
+use sqlx::{ConnectOptions as _, Connection as _};
 use sqlx::{SqlSafeStr as _, SqlStr};
 use writ_keys::KeyRow;
 
@@ -26,6 +26,7 @@ use crate::store::Down;
 pub struct Opened {
     pub(super) gate: Gate,
     pub(super) read: SqlitePool,
+    pub(super) reading: SqliteConnectOptions,
     pub(super) backfill: Backfill,
     pub(super) lock: File,
 }
@@ -68,6 +69,7 @@ impl Opened {
         Ok(Self {
             gate: Gate::new(writing(path), db),
             read,
+            reading: reading(path),
             backfill: Backfill {
                 options: writing(path),
                 log: beside(path, "-wal"),
@@ -160,7 +162,9 @@ fn writing(path: &Path) -> SqliteConnectOptions {
     shared(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .pragma("cache_size", "-65536")
+        // Keys are ordered by time, so what a batch touches lies together. SQLite looks over the room
+        // that a cache has at each commit: more room is not free.
+        .pragma("cache_size", "-16384")
         // The bound only: see the backfill.
         .pragma("wal_autocheckpoint", "12000")
         .pragma("journal_size_limit", "67108864")
@@ -170,7 +174,8 @@ fn reading(path: &Path) -> SqliteConnectOptions {
     shared(path)
         .read_only(true)
         .pragma("query_only", "on")
-        .pragma("cache_size", "-8192")
+        // Each commit makes a reader forget its pages, which costs as much as there is room for.
+        .pragma("cache_size", "-512")
 }
 
 /// Not memory-mapped: a failing disk has to be an error of a statement, not a signal.
@@ -184,6 +189,7 @@ fn shared(path: &Path) -> SqliteConnectOptions {
         .pragma("temp_store", "memory")
         .pragma("mmap_size", "0")
         .row_buffer_size(512)
+        .disable_statement_logging()
 }
 
 /// Refuses a database that has a migration which is not here, or has one in another form.

@@ -40,6 +40,22 @@ pub(super) fn number<T: TryFrom<i64>>(row: &SqliteRow, index: usize) -> Result<T
     T::try_from(number).map_err(|_| Down(format!("a column holds {number}")))
 }
 
+/// What was found, each at the place of its question: the first column is that place.
+pub(super) fn placed<T>(
+    rows: &[SqliteRow],
+    asked: usize,
+    decode: impl Fn(&SqliteRow) -> Result<T, Down>,
+) -> Result<Vec<Option<T>>, Down> {
+    let mut found: Vec<Option<T>> = Vec::new();
+    found.resize_with(asked, || None);
+    for row in rows {
+        let place: usize = number(row, 0)?;
+        let place = found.get_mut(place);
+        *place.ok_or_else(|| Down("an answer has no question".to_owned()))? = Some(decode(row)?);
+    }
+    Ok(found)
+}
+
 /// A row's JSON body.
 pub(super) fn body<T: Serialize>(value: &T) -> Result<String, Down> {
     serde_json::to_string(value).map_err(|error| Down(format!("a row cannot be written: {error}")))

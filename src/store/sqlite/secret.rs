@@ -4,7 +4,7 @@
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::bulk::Bulk;
-use super::row::{LIVE, OVER, Seal, bytes, column, down, number, realm};
+use super::row::{LIVE, OVER, Seal, bytes, column, down, number, placed, realm};
 use crate::domain::grant::SecretPath;
 use crate::domain::ids::Realm;
 use crate::domain::key::Digest;
@@ -30,7 +30,7 @@ pub(super) async fn load(
     }
     let rows = wanted.bind(sqlx::query(LOAD)).fetch_all(db).await;
     for row in &rows.map_err(down)? {
-        let (realm, listed) = decode_head(row, mac)?;
+        let (realm, listed) = decode_head(row, 0, mac)?;
         into.of(realm).put_secret(listed.path, listed.version);
     }
     Ok(())
@@ -81,7 +81,7 @@ pub(super) async fn delete(
         .await
         .map_err(down)?;
     let Some(row) = row else { return Ok(()) };
-    let (_, listed) = decode_head(&row, mac)?;
+    let (_, listed) = decode_head(&row, 0, mac)?;
     sqlx::query(DELETE_VERSIONS)
         .bind(realm.number())
         .bind(path.as_str())
@@ -97,33 +97,32 @@ pub(super) async fn delete(
     head.write(db, mac, realm).await
 }
 
-/// The newest version, unless the secret was deleted.
+/// The newest version of each of these secrets, unless it was deleted.
 pub(super) async fn newest(
     db: &mut SqliteConnection,
     mac: &dyn RowMac,
-    realm: Realm,
-    path: &SecretPath,
-) -> Result<Option<SealedVersion>, Down> {
-    let row = sqlx::query(NEWEST)
-        .bind(realm.number())
-        .bind(path.as_str())
-        .bind(LIVE)
-        .fetch_optional(db)
-        .await
-        .map_err(down)?;
-    let Some(row) = row else { return Ok(None) };
-    decode_head(&row, mac)?;
-    let version = SealedVersion {
-        path: path.clone(),
-        version: number(&row, 6)?,
-        at: Timestamp::from_micros(column(&row, 7)?),
-        key_id: column(&row, 8)?,
-        digest: Digest::from_bytes(bytes(&row, 9)?),
-        wrapped: column(&row, 10)?,
-        sealed: column(&row, 11)?,
-    };
-    seal_version(realm, &version).check(mac, "", column(&row, 12)?)?;
-    Ok(Some(version))
+    asked: &[(Realm, SecretPath)],
+) -> Result<Vec<Option<SealedVersion>>, Down> {
+    let mut wanted = Bulk::default();
+    for (realm, path) in asked {
+        wanted.row().number(realm.number()).text(path.as_str());
+    }
+    let query = wanted.bind(sqlx::query(NEWEST)).bind(LIVE);
+    let rows = query.fetch_all(db).await.map_err(down)?;
+    placed(&rows, asked.len(), |row| {
+        let (realm, listed) = decode_head(row, 1, mac)?;
+        let version = SealedVersion {
+            path: listed.path,
+            version: number(row, 7)?,
+            at: Timestamp::from_micros(column(row, 8)?),
+            key_id: column(row, 9)?,
+            digest: Digest::from_bytes(bytes(row, 10)?),
+            wrapped: column(row, 11)?,
+            sealed: column(row, 12)?,
+        };
+        seal_version(realm, &version).check(mac, "", column(row, 13)?)?;
+        Ok(version)
+    })
 }
 
 /// Stored paths above `after`, in their order.
@@ -143,7 +142,7 @@ pub(super) async fn list(
         .await
         .map_err(down)?;
     rows.iter()
-        .map(|row| Ok(decode_head(row, mac)?.1))
+        .map(|row| Ok(decode_head(row, 0, mac)?.1))
         .collect()
 }
 
@@ -161,7 +160,7 @@ pub(super) async fn latest(
         .await
         .map_err(down)?;
     match row {
-        Some(row) => Ok(decode_head(&row, mac)?.1.version),
+        Some(row) => Ok(decode_head(&row, 0, mac)?.1.version),
         None => Ok(0),
     }
 }
@@ -200,15 +199,20 @@ impl<'a> Head<'a> {
     }
 }
 
-fn decode_head(row: &SqliteRow, mac: &dyn RowMac) -> Result<(Realm, SecretListing), Down> {
-    let realm = realm(row, 0)?;
+/// A secret's own row from six columns, the first of them at `from`.
+fn decode_head(
+    row: &SqliteRow,
+    from: usize,
+    mac: &dyn RowMac,
+) -> Result<(Realm, SecretListing), Down> {
+    let realm = realm(row, from)?;
     let head = Head {
-        path: column(row, 1)?,
-        latest: number(row, 2)?,
-        state: column(row, 3)?,
-        at: column(row, 4)?,
+        path: column(row, from + 1)?,
+        latest: number(row, from + 2)?,
+        state: column(row, from + 3)?,
+        at: column(row, from + 4)?,
     };
-    head.seal(realm).check(mac, "", column(row, 5)?)?;
+    head.seal(realm).check(mac, "", column(row, from + 5)?)?;
     let path = head
         .path
         .parse()
@@ -253,11 +257,12 @@ const DELETE_VERSIONS: &str = "
     DELETE FROM secret_version WHERE realm = ?1 AND path = ?2";
 
 const NEWEST: &str = "
-    SELECT s.realm, s.path, s.latest, s.state, s.at, s.mac,
+    SELECT j.key, s.realm, s.path, s.latest, s.state, s.at, s.mac,
       v.version, v.at, v.key_id, v.digest, v.wrapped, v.sealed, v.mac
-    FROM secret s
-    LEFT JOIN secret_version v ON v.realm = s.realm AND v.path = s.path AND v.version = s.latest
-    WHERE s.realm = ?1 AND s.path = ?2 AND s.state = ?3";
+    FROM jsonb_each(?1) j
+    CROSS JOIN secret s ON s.realm = j.value ->> 0
+      AND s.path = CAST(substr(?2, j.value ->> 1, j.value ->> 2) AS TEXT) AND s.state = ?3
+    LEFT JOIN secret_version v ON v.realm = s.realm AND v.path = s.path AND v.version = s.latest";
 
 const LIST: &str = "
     SELECT realm, path, latest, state, at, mac

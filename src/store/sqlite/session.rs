@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::bulk::Bulk;
-use super::row::{Seal, body, bytes, column, down, number, realm, state, stored};
+use super::row::{Seal, body, bytes, column, down, placed, realm, state, stored};
 use super::{lineage, task};
 use crate::domain::ids::{Realm, SessionId, TaskId};
 use crate::domain::key::Thumbprint;
@@ -153,22 +153,6 @@ pub(super) async fn of_task(
         .await
         .map_err(down)?;
     rows.iter().map(|row| Ok(decode(row, 0, mac)?.1)).collect()
-}
-
-/// What was found, each at the place of its question: the first column is that place.
-fn placed<T>(
-    rows: &[SqliteRow],
-    asked: usize,
-    decode: impl Fn(&SqliteRow) -> Result<T, Down>,
-) -> Result<Vec<Option<T>>, Down> {
-    let mut found: Vec<Option<T>> = Vec::new();
-    found.resize_with(asked, || None);
-    for row in rows {
-        let place: usize = number(row, 0)?;
-        let place = found.get_mut(place);
-        *place.ok_or_else(|| Down("an answer has no question".to_owned()))? = Some(decode(row)?);
-    }
-    Ok(found)
 }
 
 /// Whether an outer join found its row.

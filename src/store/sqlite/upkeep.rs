@@ -80,7 +80,8 @@ impl Upkeep for SqliteStore {
         Box::pin(async move {
             self.signals.closing.cancel();
             self.signals.done.cancelled().await;
-            self.rested.cancelled().await;
+            self.tasks.close();
+            self.tasks.wait().await;
             self.db.read.close().await;
             if let Err(down) = self.db.gate.close().await {
                 tracing::warn!(%down, "the database did not close");
