@@ -68,7 +68,7 @@ fn check(file: &Path, out: &mut Out) -> Result<(), CliError> {
 }
 
 /// Compiles the policies as the broker would.
-fn policies(config: &Config) -> Result<PolicySet, crate::decide::load::PolicyError> {
+pub(super) fn policies(config: &Config) -> Result<PolicySet, crate::decide::load::PolicyError> {
     let shipped = config.policies.shipped.then(PolicySource::shipped);
     let own = config.policies.own.iter().map(|policy| PolicySource {
         name: policy.name.clone(),

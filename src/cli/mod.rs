@@ -14,6 +14,7 @@ mod completions;
 mod config;
 pub mod dev;
 mod dev_tls;
+mod doctor;
 mod error;
 mod explain;
 mod find;
@@ -70,6 +71,9 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Write what a broker in production begins with: configuration, keys and a systemd unit
     Init(init::InitArgs),
+    /// Say what keeps a job or a broker from working, and how to mend it
+    #[command(subcommand)]
+    Doctor(doctor::DoctorCommand),
     /// Check a configuration without starting anything
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -150,6 +154,7 @@ async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, 
         Command::Server(args) => server::run(args).await,
         Command::Dev(args) => dev::run(args).await,
         Command::Run(args) => return run::run(*args, descriptor, &mut out).await,
+        Command::Doctor(command) => doctor::run(command, &mut out).await,
         Command::Init(args) => init::run(&args, &mut out),
         Command::Config(command) => config::run(command, &mut out),
         Command::Profile(command) => profile::run(command, &mut out),
@@ -170,7 +175,8 @@ async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, 
 fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
     let mut builder = match command {
         Command::Server(_) | Command::Dev(_) => tokio::runtime::Builder::new_multi_thread(),
-        Command::Init(_)
+        Command::Doctor(_)
+        | Command::Init(_)
         | Command::Config(_)
         | Command::Profile(_)
         | Command::Run(_)
@@ -203,6 +209,7 @@ Examples:
   writ config check /etc/writ/writ.toml             what is wrong with a configuration
   writ server --config /etc/writ/writ.toml          the broker
   writ run --profile deploy -- ./deploy.sh          a job's step with a credential of its own
+  writ doctor job                                   what keeps this job from its credential
   writ task list                                    what is at work now
   writ task revoke github/812345/99001/1            end one run's task and everything under it
   writ explain dn-3-17                              why something was refused

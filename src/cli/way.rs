@@ -1,13 +1,14 @@
 //! The way out of this machine, for a client: the one HTTP client of `outbound`, trusting what the
 //! system trusts, and going where its user says.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::CliError;
 use crate::domain::time::Timestamp;
-use crate::outbound::{Origin, Outbound, OutboundSettings, Peer, Rules, SetupError};
+use crate::outbound::{Blocked, Origin, Outbound, OutboundSettings, Peer, Rules, SetupError};
 use crate::seams::{Clock, Entropy};
 
 /// How to reach others, with the clock and the dice of the process.
@@ -41,14 +42,7 @@ impl Way {
     /// A peer anywhere: unlike a server, which calls where a document says, this goes where the one
     /// who started it says, and that may be a private network.
     pub(super) fn peer(&self, origin: Origin, rules: Rules) -> Result<Peer, CliError> {
-        let anywhere = ["0.0.0.0/0", "::/0"]
-            .into_iter()
-            .flat_map(str::parse)
-            .collect();
-        let rules = Rules {
-            networks: anywhere,
-            ..rules
-        };
+        let rules = anywhere(rules);
         let place = origin.to_string();
         self.outbound.client_for(origin, rules).map_err(|error| {
             let hint = if matches!(error, SetupError::Roots { .. } | SetupError::NoRoots { .. }) {
@@ -60,9 +54,22 @@ impl Way {
         })
     }
 
+    /// How far the way to an origin goes, anywhere too.
+    pub(super) async fn probe(&self, origin: &Origin) -> Result<SocketAddr, Blocked> {
+        self.outbound.probe(origin, &anywhere(Rules::json())).await
+    }
+
     /// The latest time for an answer to what is asked now.
     pub(super) fn soon(&self) -> Timestamp {
         self.clock.now().plus(REQUEST)
+    }
+}
+
+fn anywhere(rules: Rules) -> Rules {
+    let networks = ["0.0.0.0/0", "::/0"].into_iter().flat_map(str::parse);
+    Rules {
+        networks: networks.collect(),
+        ..rules
     }
 }
 

@@ -84,15 +84,6 @@ fn attestor(
         Preset::Oidc => Box::new(Generic::new(trust_domain, words)),
     };
     let issuer = settings.issuer.as_str();
-    let discovery = format!("{issuer}/.well-known/openid-configuration");
-    let (origin, path) =
-        Peerage::split(&discovery).map_err(|_| StartError::Address(issuer.to_owned()))?;
-    let peer = outbound
-        .client_for(origin, rules(&settings.peer, None))
-        .map_err(|why| StartError::Peer {
-            name: settings.name.to_string(),
-            why,
-        })?;
     Ok(OidcIssuer {
         source: settings.name.clone(),
         issuer: issuer.to_owned(),
@@ -100,11 +91,30 @@ fn attestor(
         algorithms: settings.algorithms.clone(),
         max_age: settings.max_token_age,
         mints_once: !words.preset.mints_again(),
-        keys: Arc::new(Jwks::new(issuer.to_owned(), path, peer, Arc::clone(clock))),
+        keys: Arc::new(keys(settings, outbound, clock)?),
         preset,
         paths: words.paths.clone(),
         review: review(settings, config, outbound)?,
     })
+}
+
+/// The keys of an issuer, found by its discovery document.
+pub(super) fn keys(
+    settings: &IssuerSettings,
+    outbound: &Outbound,
+    clock: &Arc<dyn Clock>,
+) -> Result<Jwks, StartError> {
+    let issuer = settings.issuer.as_str().to_owned();
+    let discovery = format!("{issuer}/.well-known/openid-configuration");
+    let (origin, path) =
+        Peerage::split(&discovery).map_err(|_| StartError::Address(issuer.clone()))?;
+    let peer = outbound
+        .client_for(origin, rules(&settings.peer, None))
+        .map_err(|why| StartError::Peer {
+            name: settings.name.to_string(),
+            why,
+        })?;
+    Ok(Jwks::new(issuer, path, peer, Arc::clone(clock)))
 }
 
 /// A cluster whose API is configured is asked about each of its tokens.
@@ -126,7 +136,10 @@ fn review(
 }
 
 /// The API of a source, if it has one that is asked.
-fn api(source: &SourceSettings, outbound: &Outbound) -> Result<Option<RestApi>, StartError> {
+pub(super) fn api(
+    source: &SourceSettings,
+    outbound: &Outbound,
+) -> Result<Option<RestApi>, StartError> {
     let Some(api) = &source.api else {
         return Ok(None);
     };

@@ -13,6 +13,7 @@ mod error;
 mod flight;
 mod origin;
 mod peer;
+mod probe;
 mod resolve;
 mod rules;
 pub(crate) mod tls;
@@ -33,6 +34,7 @@ use breaker::{Breaker, BreakerSettings};
 pub use error::{OutboundError, Rule, SetupError};
 pub use origin::{Origin, OriginError};
 pub use peer::{Peer, Response};
+pub use probe::Blocked;
 pub use resolve::{Lookup, SystemLookup};
 pub use rules::{Content, Credential, CredentialError, Rules, Trust};
 

@@ -82,6 +82,15 @@ impl Origin {
         }
     }
 
+    /// The host, an IPv6 address in brackets.
+    pub fn host(&self) -> String {
+        self.host.to_string()
+    }
+
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn is_https(&self) -> bool {
         self.scheme == Scheme::Https
     }

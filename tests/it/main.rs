@@ -26,6 +26,7 @@ mod binary;
 mod cases;
 mod ci;
 mod context;
+mod doctor;
 mod dpop;
 mod evidence;
 mod exchange;

@@ -122,7 +122,7 @@ impl RunArgs {
     }
 }
 
-fn issuer(text: &str) -> Result<BaseUrl, BadUrl> {
+pub(super) fn issuer(text: &str) -> Result<BaseUrl, BadUrl> {
     text.parse()
 }
 
@@ -130,7 +130,7 @@ fn profile(text: &str) -> Result<ProfileName, BadName> {
     text.parse()
 }
 
-fn audience(text: &str) -> Result<Audience, BadGrant> {
+pub(super) fn audience(text: &str) -> Result<Audience, BadGrant> {
     text.parse()
 }
 

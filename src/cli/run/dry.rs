@@ -104,14 +104,14 @@ fn secrets(args: &RunArgs) -> Vec<&str> {
 }
 
 /// The payload of a compact JWS (RFC 7515 §7.1), believed by nobody.
-fn claims(token: &Secret) -> Option<Map<String, Value>> {
+pub(super) fn claims(token: &Secret) -> Option<Map<String, Value>> {
     let payload = token.expose_str()?.split('.').nth(1)?;
     let bytes = URL_SAFE_NO_PAD.decode(payload).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 
 /// Whether `aud` names it (RFC 7519 §4.1.3: one text, or a list).
-fn is_for(claims: &Map<String, Value>, audience: &str) -> bool {
+pub(super) fn is_for(claims: &Map<String, Value>, audience: &str) -> bool {
     match claims.get("aud") {
         Some(Value::String(one)) => one == audience,
         Some(Value::Array(many)) => many.iter().any(|one| one == audience),

@@ -22,6 +22,7 @@ mod cloud;
 mod descriptor;
 mod dry;
 mod evidence;
+mod examine;
 mod failure;
 mod files;
 mod prepare;
@@ -33,6 +34,7 @@ mod session;
 
 pub(super) use args::{LONG, RunArgs};
 pub(super) use descriptor::Descriptor;
+pub(super) use examine::{ExamineArgs, examine};
 
 use child::{Environment, Running, Signals};
 use client::{Ask, Client, Token};

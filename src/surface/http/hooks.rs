@@ -30,16 +30,19 @@ pub async fn handle(
             "no source of this name takes webhooks",
         ));
     };
-    let outcome = hook.verify(&headers, &body, public.broker.clock.now());
+    let now = public.broker.clock.now();
+    let outcome = hook.verify(&headers, &body, now);
     let label = match &outcome {
         Ok(_) => "taken",
         Err(BadDelivery::Signature) => "unsigned",
         Err(BadDelivery::Body) => "malformed",
     };
-    metrics::counter!("writ_hook_deliveries_total", "source" => source, "outcome" => label)
+    metrics::counter!("writ_hook_deliveries_total", "source" => source.clone(), "outcome" => label)
         .increment(1);
     match outcome {
         Ok(delivery) => {
+            let last = f64::from(u32::try_from(now.seconds()).unwrap_or(u32::MAX));
+            metrics::gauge!("writ_hook_last_taken_timestamp_seconds", "source" => source).set(last);
             tracing::debug!(
                 delivery = delivery.id,
                 hints = delivery.hints.len(),

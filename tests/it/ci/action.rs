@@ -6,10 +6,11 @@ use std::path::Path;
 use serde_json::json;
 use writ_practice::{Fault, Mode, StartJob, StartRun, StartedRun, Target};
 
-use super::runner::{Done, Use, answers_always};
+use super::runner::{Done, Use};
 use crate::peers::python;
 use crate::support::broker::{ENVIRONMENT, REPO};
 use crate::support::process::{Ground, Server};
+use crate::support::raw::answers_always;
 use crate::support::token::{claims, key_of_pem};
 
 const KEY: &str = "-----BEGIN KEY-----\ncanary-first-7c1d\n  canary-second%0A-7c1d\r\ncanary-third\n-----END KEY-----\n";

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 use tokio::process::Command;
 use writ_practice::StartedJob;
 
@@ -166,23 +164,6 @@ impl Action {
             scripts,
         }
     }
-}
-
-/// A server that gives everybody this answer; it ends with the test.
-pub(super) async fn answers_always(status: u16, json: &str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let length = json.len();
-    let head = "content-type: application/json\r\nconnection: close\r\n";
-    let answer = format!("HTTP/1.1 {status} Told\r\n{head}content-length: {length}\r\n\r\n{json}");
-    tokio::spawn(async move {
-        while let Ok((mut peer, _)) = listener.accept().await {
-            let mut request = vec![0; 64 * 1024];
-            let _read = peer.read(&mut request).await;
-            let _written = peer.write_all(answer.as_bytes()).await;
-        }
-    });
-    url
 }
 
 /// `name<<end`, lines, `end`: the only form in which a value may have several lines.

@@ -1,6 +1,8 @@
 //! Requests as they should not be, and answers as the bytes that came.
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use super::broker::Broker;
 
@@ -57,4 +59,21 @@ pub(crate) fn encode(pairs: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(pairs)
         .finish()
+}
+
+/// A server that gives everybody this answer; it ends with the test.
+pub(crate) async fn answers_always(status: u16, json: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let length = json.len();
+    let head = "content-type: application/json\r\nconnection: close\r\n";
+    let answer = format!("HTTP/1.1 {status} Told\r\n{head}content-length: {length}\r\n\r\n{json}");
+    tokio::spawn(async move {
+        while let Ok((mut peer, _)) = listener.accept().await {
+            let mut request = vec![0; 64 * 1024];
+            let _read = peer.read(&mut request).await;
+            let _written = peer.write_all(answer.as_bytes()).await;
+        }
+    });
+    url
 }

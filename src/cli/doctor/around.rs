@@ -1,0 +1,92 @@
+//! Whom a broker asks: the issuers of its evidence, and the APIs of its sources. Each is asked as the broker
+//! itself asks it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, header};
+
+use super::super::wire_sources::{api, keys};
+use super::Report;
+use crate::attest::jwks::KeyFault;
+use crate::attest::preset::Preset;
+use crate::config::Config;
+use crate::context::settings::SourceSettings;
+use crate::outbound::Outbound;
+use crate::seams::Clock;
+
+/// Reads each issuer's keys as the broker itself does.
+pub(super) async fn issuers(
+    config: &Config,
+    outbound: &Outbound,
+    clock: &Arc<dyn Clock>,
+    report: &mut Report,
+) {
+    for issuer in &config.issuers {
+        let check = format!("issuer {}", issuer.name);
+        let url = issuer.issuer.as_str();
+        let keys = match keys(issuer, outbound, clock) {
+            Ok(keys) => keys,
+            Err(error) => {
+                report.here(&check, error.to_string(), "mend the source's settings");
+                continue;
+            }
+        };
+        let Some(algorithm) = issuer.algorithms.first() else {
+            continue;
+        };
+        match keys.key(NO_KEY, *algorithm).await {
+            Ok(_) | Err(KeyFault::Unknown) => report.sound(&check, format!("{url} gives its keys")),
+            Err(KeyFault::Unavailable(why)) => report.there(
+                &check,
+                format!("the keys of {url} cannot be read: {why}"),
+                "see that this machine may reach it (allowed_networks, ca_file) and that the URL is the issuer's own",
+            ),
+        }
+    }
+}
+
+pub(super) async fn source_api(
+    source: &SourceSettings,
+    outbound: &Outbound,
+    clock: &Arc<dyn Clock>,
+    report: &mut Report,
+) {
+    let check = format!("API of {}", source.name);
+    let rest = match api(source, outbound) {
+        Ok(Some(rest)) => rest,
+        Ok(None) => return,
+        Err(error) => {
+            report.here(&check, error.to_string(), "mend `[source.api]`");
+            return;
+        }
+    };
+    // What each vendor answers about the token itself.
+    let path = match source.preset {
+        Preset::GithubActions => "/rate_limit",
+        Preset::GitlabCi => "/personal_access_tokens/self",
+        Preset::Kubernetes => "/version",
+        Preset::Oidc => return,
+    };
+    let accept = header::HeaderValue::from_static("application/json");
+    let headers = HeaderMap::from_iter([(header::ACCEPT, accept)]);
+    let path = format!("{}{path}", rest.root);
+    let until = clock.now().plus(PATIENCE);
+    match rest.peer.ask(Method::GET, &path, headers, Bytes::new(), until).await {
+        Err(error) => report.there(&check, error.to_string(), "see that this machine may reach it (allowed_networks, ca_file)"),
+        Ok(answer) => match answer.status.as_u16() {
+            401 | 403 => report.here(
+                &check,
+                format!("it does not take the token (status {})", answer.status.as_u16()),
+                "put a token that is in force into `token_file`, with the rights that the reference names",
+            ),
+            500.. => report.there(&check, format!("it answers {}", answer.status.as_u16()), "wait, or ask whoever runs it"),
+            _ => report.sound(&check, "it takes the token"),
+        },
+    }
+}
+
+/// An id that no issuer gives a key: the set is read to look for it.
+const NO_KEY: &str = "writ doctor";
+const PATIENCE: Duration = Duration::from_secs(20);
