@@ -6,6 +6,7 @@
 //! - [`renew`]: a session's handle and key, judged anew as at the first time
 //! - [`read`]: a secret, with an access token as the evidence
 //! - [`introspect`]: whether a token still stands
+//! - [`open`]: a case's task, by an operator's word
 //! - [`revoke`]: by task, session or credential
 //! - [`observe`]: what happened outside
 //! - [`administer`]: what operators do
@@ -42,6 +43,7 @@ pub mod issue;
 pub mod issued;
 pub mod laps;
 pub mod observe;
+pub mod open;
 pub mod outstanding;
 pub mod profiles;
 pub mod read;

@@ -195,6 +195,7 @@ impl Broker {
                 record: fact.key.clone(),
                 field: cause.field.clone(),
                 value: cause.value.clone(),
+                code: (cause.code != Code::ContextEnded).then_some(cause.code),
             };
             match self.order(writes, subject(&current), event).await {
                 Ok(()) => return Ok(()),

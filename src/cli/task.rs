@@ -1,4 +1,4 @@
-//! `writ task`: what is at work, and ending it.
+//! `writ task`: what is at work, opening and ending it.
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -9,6 +9,8 @@ use super::out::{Out, rows_or};
 use super::table::Table;
 use super::text::plain;
 use crate::domain::grant::Audience;
+use crate::domain::identity::SpiffeId;
+use crate::domain::name::{ProfileName, TaskName};
 use crate::surface::http::admin::credential_view::{
     CredentialView, GoodFor, RecallView, StateView,
 };
@@ -30,6 +32,11 @@ pub(super) enum TaskCommand {
     /// List the secret values that a task has read: no revocation takes them back, rotate them
     #[command(after_help = EXPOSURE)]
     Exposure(Which),
+    /// Open a case's task for an agent that the case does not name. The agent still shows its evidence
+    #[command(
+        after_help = "Example:\n  writ task open desk/case/4711 --profile support \\\n    --agent spiffe://example.org/agents/a-7 --reason 'night shift'"
+    )]
+    Open(OpenArgs),
     /// Close a task: its work is done. Nothing more is issued, and what is out is dead
     #[command(after_help = "Example:\n  writ task close helpdesk/case/4711 --reason resolved")]
     Close(EndArgs),
@@ -58,6 +65,22 @@ pub(super) struct Which {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct OpenArgs {
+    /// The name of the case: the desk, `case`, and its id there
+    #[arg(value_name = "DESK/case/ID")]
+    task: TaskName,
+    /// The profile that the agent's evidence is for
+    #[arg(long)]
+    profile: ProfileName,
+    /// The agent's SPIFFE ID, as `writ run --dry-run` and the log have it
+    #[arg(long, value_name = "SPIFFE_ID")]
+    agent: SpiffeId,
+    /// Why; kept in the audit log
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct EndArgs {
     #[command(flatten)]
     which: Which,
@@ -80,6 +103,16 @@ pub(super) async fn run(
         TaskCommand::Exposure(which) => {
             let answer = admin.ask(Call::get(path(&which, "/exposure"))).await?;
             out.answer(&answer, |told: ExposureView| exposed(&told))
+        }
+        TaskCommand::Open(args) => {
+            let body = json!({
+                "task": args.task,
+                "profile": args.profile,
+                "agent": args.agent,
+                "reason": args.reason,
+            });
+            let answer = admin.ask(Call::post("/api/v1/tasks", &body)).await?;
+            out.answer(&answer, |task: TaskView| heading(&task))
         }
         TaskCommand::Close(args) => end(&args, "/close", admin, out).await,
         TaskCommand::Revoke(args) => end(&args, "/revoke", admin, out).await,
@@ -161,6 +194,7 @@ fn heading(task: &TaskView) -> Vec<String> {
         format!("opened    {}", task.opened_at),
         format!("deadline  {}", task.deadline),
     ];
+    lines.extend(task.agent.iter().map(|agent| format!("opened for {agent}")));
     if let Some(end) = &task.ended {
         lines.push(ended_line("ended     ", end));
     }

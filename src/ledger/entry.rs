@@ -57,6 +57,11 @@ pub enum Event {
     Denied(Refused),
     /// Nothing was known to be false, and nothing was issued.
     Undetermined(Refused),
+    /// An operator opened it for one workload.
+    TaskOpened {
+        by: String,
+        reason: Option<String>,
+    },
     TaskClosed {
         by: String,
         reason: Option<String>,
@@ -77,11 +82,14 @@ pub enum Event {
         by: String,
         reason: Option<String>,
     },
-    /// A source was read, and what justified the task or lineage is over.
+    /// A source was read, and what justified the task or lineage is over, or not what it was.
     ContextEnded {
         record: RecordKey,
         field: String,
         value: String,
+        /// Absent: `context_ended`.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        code: Option<Code>,
     },
     SecretStored {
         path: SecretPath,
@@ -240,6 +248,7 @@ impl Event {
             Self::SvidIssued(_) => "svid_issued",
             Self::Denied(_) => "denied",
             Self::Undetermined(_) => "undetermined",
+            Self::TaskOpened { .. } => "task_opened",
             Self::TaskClosed { .. } => "task_closed",
             Self::TaskRevoked { .. } => "task_revoked",
             Self::SessionRevoked { .. } => "session_revoked",

@@ -219,6 +219,7 @@ const fn gives(event: &Event) -> bool {
         Event::Issued(_) | Event::Renewed(_) | Event::SecretRead(_) | Event::SvidIssued(_) => true,
         Event::Denied(_)
         | Event::Undetermined(_)
+        | Event::TaskOpened { .. }
         | Event::TaskClosed { .. }
         | Event::TaskRevoked { .. }
         | Event::SessionRevoked { .. }

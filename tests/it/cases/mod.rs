@@ -7,10 +7,13 @@ use crate::support::broker::Broker;
 use crate::support::client::{Answer, Client};
 
 mod abuse;
+mod helpdesk;
 mod hooks;
 mod life;
 mod opening;
+mod operator;
 mod outage;
+mod pods;
 
 /// Who says which agent it is.
 pub const AGENTS: &str = r#"

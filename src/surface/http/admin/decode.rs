@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::gate::Operator;
+use crate::broker::open::Opened;
 use crate::broker::revoke::{Order, TaskRef};
 use crate::domain::ids::BadId;
 use crate::domain::name::BadName;
@@ -35,6 +36,15 @@ struct RawPage {
     #[serde(alias = "before", alias = "after")]
     from: Option<String>,
     limit: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawOpening {
+    task: String,
+    profile: String,
+    agent: String,
+    reason: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -93,7 +103,22 @@ pub(super) fn json_or_default<T: DeserializeOwned + Default>(body: &Bytes) -> Re
 /// Who orders, and the reason in the body, if there is one.
 pub(super) fn order(operator: &Operator, body: &Bytes) -> Result<Order, Error> {
     let raw: RawOrder = json_or_default(body)?;
-    if let Some(reason) = &raw.reason
+    ordered(operator, raw.reason)
+}
+
+/// What an operator opens, and for whom.
+pub(super) fn opening(operator: &Operator, body: &Bytes) -> Result<(Opened, Order), Error> {
+    let raw: RawOpening = json(body)?;
+    let opened = Opened {
+        task: parse(&raw.task, "task")?,
+        profile: parse(&raw.profile, "profile")?,
+        agent: parse(&raw.agent, "agent")?,
+    };
+    Ok((opened, ordered(operator, raw.reason)?))
+}
+
+fn ordered(operator: &Operator, reason: Option<String>) -> Result<Order, Error> {
+    if let Some(reason) = &reason
         && (reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control))
     {
         let what =
@@ -102,7 +127,7 @@ pub(super) fn order(operator: &Operator, body: &Bytes) -> Result<Order, Error> {
     }
     Ok(Order {
         by: operator.as_str().to_owned(),
-        reason: raw.reason,
+        reason,
     })
 }
 

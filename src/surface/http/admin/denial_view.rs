@@ -125,6 +125,7 @@ fn refusal(event: &Event) -> Option<(Verdict, &Refused)> {
         | Event::Renewed(_)
         | Event::SecretRead(_)
         | Event::SvidIssued(_)
+        | Event::TaskOpened { .. }
         | Event::TaskClosed { .. }
         | Event::TaskRevoked { .. }
         | Event::SessionRevoked { .. }

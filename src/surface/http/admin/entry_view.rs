@@ -65,9 +65,9 @@ impl EntryView {
                 about: Some(refused.verb.clone()),
                 ..self
             },
-            Event::TaskClosed { by, reason } | Event::TaskRevoked { by, reason } => {
-                self.ordered(by, reason.as_ref())
-            }
+            Event::TaskOpened { by, reason }
+            | Event::TaskClosed { by, reason }
+            | Event::TaskRevoked { by, reason } => self.ordered(by, reason.as_ref()),
             Event::BarSet { key, by, reason } => {
                 self.ordered(by, reason.as_ref())
                     .about(format!("{} {}", key.kind(), key.value()))
@@ -80,9 +80,10 @@ impl EntryView {
                 record,
                 field,
                 value,
+                code,
             } => Self {
-                code: Some(Code::ContextEnded),
-                field: Some(format!("{}.{field}", record.kind)),
+                code: Some(code.unwrap_or(Code::ContextEnded)),
+                field: Some(field.clone()),
                 ..self
             }
             .about(format!("{record} {field} = {value}")),

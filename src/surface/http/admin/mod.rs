@@ -48,7 +48,7 @@ type Answer<T> = Result<Json<T>, Failed>;
 pub fn router(state: Arc<AdminState>) -> Router {
     let gate = middleware::from_fn_with_state(Arc::new(state.operators.clone()), gate::require);
     Router::new()
-        .route("/api/v1/tasks", get(tasks::list))
+        .route("/api/v1/tasks", get(tasks::list).post(tasks::open))
         .route("/api/v1/tasks/{task}", get(tasks::show))
         .route("/api/v1/tasks/{task}/revoke", post(tasks::revoke))
         .route("/api/v1/tasks/{task}/close", post(tasks::close))

@@ -36,6 +36,9 @@ pub struct TaskView {
     pub state: TaskStanding,
     pub opened_at: When,
     pub deadline: When,
+    /// For whom an operator opened it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub agent: Option<SpiffeId>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ended: Option<EndView>,
 }
@@ -140,6 +143,7 @@ impl TaskView {
             state,
             opened_at: task.opened_at.into(),
             deadline: task.deadline.into(),
+            agent: task.agent.clone(),
             ended,
         }
     }

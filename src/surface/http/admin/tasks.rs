@@ -1,4 +1,4 @@
-//! `/api/v1/tasks`: what is at work, and ending it.
+//! `/api/v1/tasks`: what is at work, opening and ending it.
 
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
@@ -7,7 +7,7 @@ use http::Uri;
 
 use super::failed::Failed;
 use super::gate::Operator;
-use super::task_view::{Ended, TaskDetail, TaskPage};
+use super::task_view::{Ended, TaskDetail, TaskPage, TaskView};
 use super::{AdminState, Answer, Shared, decode};
 use crate::broker::revoke::{Ending, TaskRef};
 
@@ -19,6 +19,16 @@ pub(super) async fn list(State(state): Shared, uri: Uri) -> Answer<TaskPage> {
         page.limit,
         state.broker.clock.now(),
     )))
+}
+
+pub(super) async fn open(
+    State(state): Shared,
+    Extension(operator): Extension<Operator>,
+    body: Bytes,
+) -> Answer<TaskView> {
+    let (opened, order) = decode::opening(&operator, &body)?;
+    let task = state.broker.open_task(&opened, &order).await?;
+    Ok(Json(TaskView::of(&task, state.broker.clock.now())))
 }
 
 pub(super) async fn show(State(state): Shared, Path(task): Path<String>) -> Answer<TaskDetail> {
