@@ -77,6 +77,10 @@ codes! {
     GrantTypeUnsupported = "grant_type_unsupported" => Malformed,
     /// `authorization_details` is not of a form, or not of a type, that is served.
     AuthorizationDetailsInvalid = "authorization_details_invalid" => Malformed,
+    /// The certificate signing request cannot be read, or is not signed by its own key.
+    CsrInvalid = "csr_invalid" => Malformed,
+    /// The key is weak, of a kind that is not certified, or the broker's own.
+    KeyRefused = "key_refused" => Malformed,
     /// Several profiles match; the request must name one.
     ProfileAmbiguous = "profile_ambiguous" => Malformed,
     /// The evidence did not verify, or its issuer is not configured.
@@ -137,6 +141,8 @@ codes! {
     Barred = "barred" => Denied,
     /// The token that was presented has been revoked.
     CredentialRevoked = "credential_revoked" => Denied,
+    /// No grant of the task has an X.509-SVID.
+    CertificateRefused = "certificate_refused" => Denied,
     /// No grant covers the secret.
     SecretRefused = "secret_refused" => Denied,
     /// Only operators may do this.

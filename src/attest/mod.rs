@@ -15,6 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
 
 mod claims;
+pub mod csr;
 pub mod dpop;
 pub mod generic;
 pub mod github;
@@ -28,6 +29,7 @@ pub mod settings;
 pub mod strict_json;
 pub mod token_review;
 pub mod vocabulary;
+mod weak;
 
 /// What a caller shows: nothing of it is verified.
 #[derive(Clone)]

@@ -51,7 +51,9 @@ impl Issued {
     pub fn scope(&self) -> Option<String> {
         match &self.released.credential.kind {
             CredentialKind::AccessToken(grant) => Some(grant.scope_text()),
-            CredentialKind::SecretLease(_) | CredentialKind::JwtSvid(_) => None,
+            CredentialKind::SecretLease(_)
+            | CredentialKind::JwtSvid(_)
+            | CredentialKind::X509Svid(_) => None,
         }
     }
 

@@ -30,6 +30,7 @@ use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
 use crate::ledger::intent::Scene;
 use crate::mint::Minter;
+use crate::mint::x509::revocations::Board;
 use crate::seams::{Clock, Entropy};
 use crate::store::{Down, Store};
 
@@ -42,6 +43,7 @@ pub mod introspect;
 pub mod issue;
 pub mod issued;
 pub mod laps;
+pub mod listed;
 pub mod observe;
 pub mod open;
 pub mod outstanding;
@@ -75,6 +77,8 @@ pub struct Broker {
     pub store: Arc<dyn Store>,
     pub tokens: token::SeenTokens,
     pub denials: refuse::DenialMemory,
+    /// What is published of revoked certificates.
+    pub revocations: Board,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
 }

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use crate::broker::{Broker, unavailable};
 use crate::domain::credential::{CredentialRecord, RecallClass};
 use crate::domain::ids::{LineageId, SessionId};
-use crate::domain::key::Thumbprint;
 use crate::domain::lineage::Lineage;
 use crate::domain::session::Session;
 use crate::domain::task::Task;
@@ -25,6 +24,9 @@ pub enum CredentialState {
     Expired,
     /// Ended, and refused wherever it is shown: everybody who takes it asks.
     Revoked,
+    /// Ended, and on the list of what is revoked: refused by whoever reads the list, whose copy may be
+    /// five minutes old.
+    Listed,
     /// Ended, and yet taken by whoever verifies it offline, until it expires.
     ExpiresAt,
     /// Ended or expired, and what it gave is known to whoever read it: rotate it.
@@ -43,7 +45,7 @@ pub(in crate::broker) struct Grounds<'a> {
 impl CredentialState {
     /// Whether somebody may still be let in with it.
     pub const fn is_usable(self) -> bool {
-        matches!(self, Self::Live | Self::ExpiresAt)
+        matches!(self, Self::Live | Self::Listed | Self::ExpiresAt)
     }
 }
 
@@ -97,30 +99,52 @@ impl Grounds<'_> {
             (RecallClass::None, true, _) | (RecallClass::None, _, true) => CredentialState::Exposed,
             (_, false, false) => CredentialState::Live,
             (RecallClass::Online, true, _) => CredentialState::Revoked,
+            (RecallClass::List, true, false) => CredentialState::Listed,
             (RecallClass::Expiry, true, false) => CredentialState::ExpiresAt,
-            (RecallClass::Online | RecallClass::Expiry, _, true) => CredentialState::Expired,
+            (RecallClass::Online | RecallClass::List | RecallClass::Expiry, _, true) => {
+                CredentialState::Expired
+            }
         }
     }
 
-    /// Whether anything that the credential belongs to is over, or a bar holds over it.
     fn has_ended(&self, credential: &CredentialRecord) -> bool {
-        if !self.task.is_open() || self.task.deadline <= self.now {
+        let under = Under {
+            task: self.task,
+            lineage: self.lineages.get(&credential.lineage),
+            session: self.sessions.get(&credential.session),
+        };
+        under.has_ended(credential, self.view, self.now)
+    }
+}
+
+/// What one credential belongs to, as far as it has to be looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Under<'a> {
+    pub task: &'a Task,
+    pub lineage: Option<&'a Lineage>,
+    pub session: Option<&'a Session>,
+}
+
+impl Under<'_> {
+    /// Whether anything that the credential belongs to is over, or a bar holds over it.
+    pub fn has_ended(self, credential: &CredentialRecord, view: &View, now: Timestamp) -> bool {
+        let Self {
+            task,
+            lineage,
+            session,
+        } = self;
+        if !task.is_open() || task.deadline <= now {
             return true;
         }
-        let lineage = self.lineages.get(&credential.lineage);
-        let session = self.sessions.get(&credential.session);
         let over =
             lineage.is_some_and(|row| !row.is_live()) || session.is_some_and(|row| !row.is_live());
-        let key: Option<Thumbprint> = session.and_then(|row| row.key);
         let bars = [
             Some(BarKey::Credential(credential.id)),
             credential.parent.map(BarKey::Credential),
             lineage.map(|row| BarKey::Workload(row.identity.id().clone())),
-            key.map(BarKey::SenderKey),
+            session.and_then(|row| row.key).map(BarKey::SenderKey),
+            credential.kind.certified_key().map(BarKey::SenderKey),
         ];
-        over || bars
-            .iter()
-            .flatten()
-            .any(|bar| self.view.is_barred(bar, self.now))
+        over || bars.iter().flatten().any(|bar| view.is_barred(bar, now))
     }
 }

@@ -33,7 +33,7 @@ impl Profiles {
             for rule in profile
                 .grants
                 .values_mut()
-                .filter(|rule| !rule.secrets.is_empty() || !rule.jwt_svids.is_empty())
+                .filter(|rule| rule.is_taken_here())
             {
                 rule.audiences.insert(own.clone());
             }

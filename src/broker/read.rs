@@ -1,6 +1,9 @@
 //! Read a secret, or take an SVID: issue, with an access token and its proof as the evidence.
 //! Everything is judged anew; the session is not extended; what is given has the token as its parent.
 
+use writ_keys::Authority;
+
+use crate::attest::csr;
 use crate::broker::issued::Issued;
 use crate::broker::laps::Laps;
 use crate::broker::refuse::Trace;
@@ -17,6 +20,8 @@ use crate::domain::grant::{Audience, SecretPath};
 use crate::domain::profile::TaskProfile;
 use crate::domain::secret::Secret;
 use crate::domain::standing::Held;
+use crate::domain::time::Timestamp;
+use crate::domain::x509::SignedBy;
 use crate::error::{Code, Error};
 use crate::ledger::change::SealedVersion;
 use crate::ledger::intent::open;
@@ -37,6 +42,8 @@ pub struct ReadRequest {
 pub enum Wanted {
     Secret(SecretPath),
     JwtSvid(Audience),
+    /// A certificate for the key of this signing request, in PEM.
+    X509Svid(String),
 }
 
 /// The authentication scheme that the token came with.
@@ -59,10 +66,12 @@ impl Broker {
     pub async fn read(&self, request: ReadRequest) -> Result<Issued, Error> {
         self.fresh()?;
         let caller = self.bearer(&request)?;
+        let verb = request.wanted.verb();
+        let (of, ask) = self.asked(request.wanted)?;
         for _ in 0..ATTEMPTS {
             let held = self.held(caller.token.claims.session).await?;
-            let profile = self.profile_of(&held, request.wanted.verb()).await?;
-            let tried = self.try_read(&caller, held, profile, &request.wanted);
+            let profile = self.profile_of(&held, verb).await?;
+            let tried = self.try_read(&caller, held, profile, (verb, of, &ask));
             match tried.await? {
                 Ok(issued) => return Ok(issued),
                 Err((Unsettled::Again | Unsettled::EvidenceUsed(_), _)) => {}
@@ -113,9 +122,9 @@ impl Broker {
         caller: &Caller,
         held: Held,
         profile: &TaskProfile,
-        wanted: &Wanted,
+        (name, verb, ask): (&'static str, Verb, &Ask),
     ) -> Result<Result<Issued, (Unsettled, Trace)>, Error> {
-        let mut laps = Laps::start(self.clock.as_ref(), wanted.verb());
+        let mut laps = Laps::start(self.clock.as_ref(), name);
         let parent = self.parent(caller, &held).await?;
         let facts = self
             .observer
@@ -124,7 +133,6 @@ impl Broker {
         let (task, instance) = (held.task.name.clone(), held.lineage.instance.clone());
         let identity = held.lineage.identity.clone();
         let standing = held.into();
-        let (verb, ask) = wanted.ask();
         let case = Case {
             verb,
             profile,
@@ -146,10 +154,10 @@ impl Broker {
             standing: &standing,
             parent: Some(&parent),
             facts: &facts,
-            ask,
+            ask: ask.clone(),
         };
         laps.done("observe");
-        let trace = || Trace::of(&case, wanted.verb());
+        let trace = || Trace::of(&case, name);
         let now = self.clock.now();
         let permit = match decide(&case, &self.policies.load(), now) {
             Ok(permit) => permit,
@@ -162,6 +170,31 @@ impl Broker {
         let settled = self.settle(minted).await;
         laps.done("settle");
         Ok(settled.map_err(|unsettled| (unsettled, trace())))
+    }
+
+    /// What is asked, with whatever proves that it may be asked at all.
+    fn asked(&self, wanted: Wanted) -> Result<(Verb, Ask), Error> {
+        match wanted {
+            Wanted::Secret(path) => Ok((Verb::Read, Ask::Secret { path })),
+            Wanted::JwtSvid(audience) => Ok((Verb::Identify, Ask::JwtSvid { audience })),
+            Wanted::X509Svid(request) => {
+                let key = csr::verify(&request)?;
+                if !self.revocations.has_room() {
+                    return Err(overloaded(RETRY));
+                }
+                let keys = self.minter.keys.load();
+                if keys.owns(key.bits()) {
+                    let text = "the key is one of the broker's own";
+                    return Err(Error::new(Code::KeyRefused, text).with_field("csr"));
+                }
+                let Authority { id, ends } = keys.authority();
+                let by = SignedBy {
+                    authority: id,
+                    ends: Timestamp::from_seconds(ends).unwrap_or(Timestamp::EPOCH),
+                };
+                Ok((Verb::Certify, Ask::X509Svid { key, by }))
+            }
+        }
     }
 
     /// The record of the token that was shown. A token without one was never issued.
@@ -196,13 +229,7 @@ impl Wanted {
         match self {
             Self::Secret(_) => "read",
             Self::JwtSvid(_) => "svid",
-        }
-    }
-
-    fn ask(&self) -> (Verb, Ask) {
-        match self.clone() {
-            Self::Secret(path) => (Verb::Read, Ask::Secret { path }),
-            Self::JwtSvid(audience) => (Verb::Identify, Ask::JwtSvid { audience }),
+            Self::X509Svid(_) => "certify",
         }
     }
 }

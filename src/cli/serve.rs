@@ -101,6 +101,7 @@ fn background(wired: Wired, stop: &CancellationToken) -> JoinSet<()> {
         rereads,
         sequencer,
         rotation,
+        revocations,
         ..
     } = wired;
     let mut jobs = JoinSet::new();
@@ -113,6 +114,11 @@ fn background(wired: Wired, stop: &CancellationToken) -> JoinSet<()> {
     jobs.spawn(loops::sweep(Arc::clone(&broker), stop.clone()));
     jobs.spawn(loops::rotate(
         rotation,
+        Arc::clone(&broker.clock),
+        stop.clone(),
+    ));
+    jobs.spawn(loops::list_revoked(
+        revocations,
         Arc::clone(&broker.clock),
         stop.clone(),
     ));

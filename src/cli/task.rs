@@ -311,6 +311,7 @@ pub(super) fn good_for(what: &GoodFor) -> (&'static str, String) {
             ("access token", names.join(" "))
         }
         GoodFor::JwtSvid { audience } => ("JWT-SVID", audience.to_string()),
+        GoodFor::X509Svid { serial, .. } => ("certificate", serial.to_string()),
         GoodFor::SecretLease { path, version } => ("secret", format!("{path} v{version}")),
     }
 }
@@ -320,10 +321,12 @@ pub(super) fn state(one: &CredentialView) -> String {
     let until = one.expires_at.to_the_second();
     match (one.state, one.once_revoked) {
         (StateView::Live, RecallView::Revoked) => "live, can be revoked at once".to_owned(),
+        (StateView::Live, RecallView::Listed) => "live, can be listed at once".to_owned(),
         (StateView::Live, RecallView::ExpiresAt) => "live, verified offline".to_owned(),
         (StateView::Live, RecallView::Exposed) => "live, has been read".to_owned(),
         (StateView::Expired, _) => "expired".to_owned(),
         (StateView::Revoked, _) => "revoked".to_owned(),
+        (StateView::Listed, _) => "revoked, on the list".to_owned(),
         (StateView::ExpiresAt, _) => format!("revoked, usable offline until {until}"),
         (StateView::Exposed, _) => "exposed: rotate it".to_owned(),
     }

@@ -25,11 +25,13 @@ use crate::domain::grant::Audience;
 use crate::domain::identity::TrustDomain;
 use crate::domain::ids::Realm;
 use crate::domain::url::BaseUrl;
+use crate::jobs::revocations::Revocations;
 use crate::jobs::rotation::Rotation;
 use crate::jobs::sequencer::Sequencer;
 use crate::ledger::checkpoint::Origin;
 use crate::mint::Minter;
 use crate::mint::rings::{SharedRing, first_keys};
+use crate::mint::x509::revocations::Board;
 use crate::outbound::{CredentialError, SetupError};
 use crate::seams::{Clock, Entropy};
 use crate::store::sqlite::{OpenError, Opened};
@@ -44,6 +46,7 @@ pub struct Wired {
     pub rereads: Arc<Rereads>,
     pub sequencer: Sequencer<dyn Store>,
     pub rotation: Rotation,
+    pub revocations: Revocations,
     /// Cancelled when the store cannot know any more what is durable.
     pub fatal: CancellationToken,
 }
@@ -131,12 +134,14 @@ pub async fn wire(
     });
     let sequencer = Sequencer::new(store, shared, origin(&config.broker.trust_domain)?);
     let rotation = Rotation::new(Arc::clone(&broker), config.rotate_after);
+    let revocations = Revocations::new(Arc::clone(&broker));
     Ok(Wired {
         broker,
         public,
         rereads,
         sequencer,
         rotation,
+        revocations,
         fatal,
     })
 }
@@ -193,6 +198,7 @@ fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
         store,
         tokens: SeenTokens::new(TOKEN_CAPACITY),
         denials: DenialMemory::default(),
+        revocations: Board::default(),
         clock,
         entropy,
     })

@@ -45,8 +45,9 @@ fn one(
     findings: &mut Findings<'_>,
 ) -> Option<GrantRule> {
     let raw = section.get_ref();
-    if raw.audiences.is_empty() && raw.secrets.is_empty() && raw.jwt_svids.is_empty() {
-        let what = format!("the grant `{name}` has no audience, no secret and no JWT-SVID");
+    let taken = !raw.secrets.is_empty() || !raw.jwt_svids.is_empty() || raw.x509_svid;
+    if raw.audiences.is_empty() && !taken {
+        let what = format!("the grant `{name}` has no audience, no secret and no SVID");
         findings.refuse(name.span(), Rule::GrantEmpty, what);
     }
     let uses = match &raw.uses {
@@ -63,6 +64,7 @@ fn one(
             .filter_map(|text| templates::secret(text, words, findings))
             .collect(),
         jwt_svids: set(&raw.jwt_svids, Rule::Value, findings),
+        x509_svid: raw.x509_svid,
         uses: uses?,
     })
 }

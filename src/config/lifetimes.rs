@@ -22,6 +22,7 @@ pub(super) fn check(
         ..TOKEN
     };
     let lease = findings.duration(raw.lease_ttl.as_ref(), &lease_bounds);
+    let certificate = findings.duration(raw.certificate_ttl.as_ref(), &CERTIFICATE);
     let session_bounds = Bounds {
         default: deadline.unwrap_or(SESSION.default).min(SESSION.default),
         ..SESSION
@@ -31,6 +32,7 @@ pub(super) fn check(
         deadline: deadline?,
         token: token?,
         lease: lease?,
+        certificate: certificate?,
         session: session?,
     };
     ordered(raw, &lifetimes, findings);
@@ -64,6 +66,14 @@ const TOKEN: Bounds = Bounds {
     least: Duration::from_secs(1),
     most: Duration::from_mins(15),
     default: Duration::from_mins(5),
+    rule: Rule::Lifetime,
+};
+
+const CERTIFICATE: Bounds = Bounds {
+    key: "certificate_ttl",
+    least: Duration::from_secs(1),
+    most: Duration::from_hours(1),
+    default: Duration::from_mins(10),
     rule: Rule::Lifetime,
 };
 

@@ -136,14 +136,14 @@ rules! {
     MaxAge = "max_age": "choose from 1s to 5m",
 
     // What it grants.
-    GrantEmpty = "grant_empty": "grant an audience or a secret, or remove the grant",
+    GrantEmpty = "grant_empty": "grant an audience, a secret or an SVID, or remove the grant",
     ProfileWithoutGrant = "profile_without_grant": "give the profile a grant, or remove it",
     SecretsWithoutBinding = "secrets_without_binding": "bind the profile to the job or the run, so that the grant ends with it",
     SecretsForAnyWorkflow = "secrets_for_any_workflow": "match `job_workflow_ref`, or `environment` together with the repository's own id (Kubernetes: `serviceaccount_uid`)",
     SecretsForUnmerged = "secrets_for_unmerged": "grant secrets in a profile of their own, which does not allow `pull-request`",
 
     // For how long.
-    Lifetime = "lifetime": "tokens and leases live from 1s to 15m, tasks at most 24h, those of a case at most 30d",
+    Lifetime = "lifetime": "tokens and leases live from 1s to 15m, certificates at most 1h, tasks at most 24h, those of a case at most 30d",
     LifetimeOrder = "lifetime_order": "keep token_ttl <= session_ttl <= deadline",
     SenderImpossible = "sender_impossible": "use `sender = \"optional\"`: a session can still be bound to a key that the job shows",
     RenewalImpossible = "renewal_impossible": "use `renewal = \"handle\"`: this vendor mints one token per job",

@@ -199,6 +199,7 @@ pub(super) struct RawProfile {
     pub(super) deadline: Option<Text>,
     pub(super) token_ttl: Option<Text>,
     pub(super) lease_ttl: Option<Text>,
+    pub(super) certificate_ttl: Option<Text>,
     pub(super) session_ttl: Option<Text>,
     pub(super) renewal: Option<Text>,
     pub(super) sender: Option<Text>,
@@ -234,6 +235,8 @@ pub(super) struct RawGrant {
     pub(super) secrets: Vec<Text>,
     #[serde(default)]
     pub(super) jwt_svids: Vec<Text>,
+    #[serde(default)]
+    pub(super) x509_svid: bool,
     pub(super) uses: Option<Spanned<u32>>,
 }
 

@@ -300,6 +300,7 @@ const CASES: &[Case] = &[
     ("allow = []", "allow = [\"pull-request\"]", Rule::SecretsForUnmerged, "secrets"),
     ("token_ttl = \"5m\"", "token_ttl = \"16m\"", Rule::Lifetime, "token_ttl"),
     ("lease_ttl = \"5m\"", "lease_ttl = \"0s\"", Rule::Lifetime, "lease_ttl"),
+    ("lease_ttl = \"5m\"", "certificate_ttl = \"61m\"", Rule::Lifetime, "certificate_ttl"),
     ("deadline = \"1h\"", "deadline = \"25h\"", Rule::Lifetime, "deadline"),
     ("session_ttl = \"15m\"", "session_ttl = \"61m\"", Rule::LifetimeOrder, "session_ttl"),
     ("session_ttl = \"15m\"", "session_ttl = \"4m\"", Rule::LifetimeOrder, "session_ttl"),

@@ -13,6 +13,7 @@ use crate::domain::name::{InstanceName, TaskName};
 use crate::domain::profile::{Claims, TaskProfile};
 use crate::domain::standing::Standing;
 use crate::domain::time::Timestamp;
+use crate::domain::x509::{SignedBy, SubjectKey};
 use crate::ledger::entry::FactMark;
 
 /// What is asked for.
@@ -27,6 +28,10 @@ pub enum Ask {
     },
     JwtSvid {
         audience: Audience,
+    },
+    X509Svid {
+        key: SubjectKey,
+        by: SignedBy,
     },
 }
 

@@ -103,6 +103,7 @@ impl Asked {
                 grant: &grant,
                 audience: self.request.audiences.first().unwrap(),
             },
+            None if self.request.verb() == Verb::Certify => Target::X509Svid { grant: &grant },
             None => Target::Token {
                 grant: &grant,
                 audiences: &self.request.audiences,
@@ -129,6 +130,7 @@ impl Request {
             "renew" => Verb::Renew,
             "read" => Verb::Read,
             "identify" => Verb::Identify,
+            "certify" => Verb::Certify,
             other => panic!("no verb {other}"),
         }
     }
@@ -159,6 +161,7 @@ impl Request {
                 deadline: Duration::from_hours(1),
                 token: Duration::from_mins(5),
                 lease: Duration::from_mins(5),
+                certificate: Duration::from_mins(10),
                 session: Duration::from_mins(15),
             },
             renewal: RenewalMode::Handle,

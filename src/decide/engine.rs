@@ -41,8 +41,10 @@ pub enum Verb {
     Renew,
     /// A secret.
     Read,
-    /// An SVID.
+    /// A JWT-SVID.
     Identify,
+    /// An X.509-SVID.
+    Certify,
 }
 
 /// What it is asked for; the invariants have already found it within the grant.
@@ -60,6 +62,9 @@ pub enum Target<'a> {
     JwtSvid {
         grant: &'a GrantName,
         audience: &'a Audience,
+    },
+    X509Svid {
+        grant: &'a GrantName,
     },
 }
 

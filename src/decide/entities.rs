@@ -15,7 +15,7 @@ use crate::decide::mention::{Mentions, Named};
 use crate::decide::select::Class;
 use crate::domain::context::Record;
 use crate::domain::grant::{Audience, SecretPath};
-use crate::domain::identity::Selector;
+use crate::domain::identity::{Identity, Selector};
 use crate::domain::profile::{Allowance, SenderMode};
 
 /// The schema's names, parsed once, and what the policies name of them.
@@ -23,10 +23,12 @@ pub(super) struct Vocabulary {
     workload: EntityTypeName,
     service: EntityTypeName,
     secret: EntityTypeName,
+    trust_domain: EntityTypeName,
     issue: EntityUid,
     renew: EntityUid,
     read: EntityUid,
     identify: EntityUid,
+    certify: EntityUid,
     sources: Named,
     profiles: Named,
     selectors: Named,
@@ -64,10 +66,12 @@ impl Vocabulary {
             workload: kind("Workload")?,
             service: kind("Service")?,
             secret: kind("Secret")?,
+            trust_domain: kind("TrustDomain")?,
             issue: named(&action, "issue"),
             renew: named(&action, "renew"),
             read: named(&action, "read"),
             identify: named(&action, "identify"),
+            certify: named(&action, "certify"),
             sources: mentions.take(&kind("Source")?),
             profiles: mentions.take(&kind("Profile")?),
             selectors: mentions.take(&kind("Selector")?),
@@ -77,12 +81,13 @@ impl Vocabulary {
     }
 
     /// Every action with the type of resource that it is about.
-    pub(super) fn classes(&self) -> [Class; 4] {
+    pub(super) fn classes(&self) -> [Class; 5] {
         [
             self.class(Verb::Issue, &self.service),
             self.class(Verb::Renew, &self.service),
             self.class(Verb::Read, &self.secret),
             self.class(Verb::Identify, &self.service),
+            self.class(Verb::Certify, &self.trust_domain),
         ]
     }
 
@@ -97,6 +102,7 @@ impl Vocabulary {
                 .collect::<Result<Vec<_>, _>>()?,
             Target::Secret { path, .. } => vec![self.secret(path)?],
             Target::JwtSvid { audience, .. } => vec![self.service(audience)?],
+            Target::X509Svid { .. } => vec![self.own_domain(question.identity)?],
         };
         let mut asks = Vec::with_capacity(resources.len());
         let mut entities = Vec::with_capacity(resources.len() + 1);
@@ -127,6 +133,7 @@ impl Vocabulary {
             Verb::Renew => &self.renew,
             Verb::Read => &self.read,
             Verb::Identify => &self.identify,
+            Verb::Certify => &self.certify,
         };
         Class {
             principal: self.workload.clone(),
@@ -165,6 +172,12 @@ impl Vocabulary {
         present(service, attributes, Vec::new())
     }
 
+    /// The trust domain that the workload is in: whom a certificate is for.
+    fn own_domain(&self, identity: &Identity) -> Result<Present, Unaskable> {
+        let domain = named(&self.trust_domain, identity.id().trust_domain());
+        present(domain, Attributes::default(), Vec::new())
+    }
+
     fn secret(&self, path: &SecretPath) -> Result<Present, Unaskable> {
         let path = path.as_str();
         let ends = path.match_indices('/').map(|(end, _)| end);
@@ -181,7 +194,9 @@ impl Vocabulary {
     fn circumstances(&self, question: &Question<'_>) -> Result<Context, Unaskable> {
         let (grant, scopes) = match question.target {
             Target::Token { grant, scopes, .. } => (grant, Some(scopes)),
-            Target::Secret { grant, .. } | Target::JwtSvid { grant, .. } => (grant, None),
+            Target::Secret { grant, .. }
+            | Target::JwtSvid { grant, .. }
+            | Target::X509Svid { grant } => (grant, None),
         };
         let profile = question.profile;
         let allow = profile.allow.iter().map(|risk| match risk {
@@ -385,6 +400,7 @@ mod tests {
             json!({"verb": "read", "secret": "a"}),
             json!({"verb": "read", "secret": "a/b/c"}),
             json!({"verb": "identify", "audiences": ["a"]}),
+            json!({"verb": "certify"}),
         ];
         for request in requests {
             for records in [json!([]), bare.clone(), full.clone()] {

@@ -113,6 +113,11 @@ fn plan(case: &Case<'_>, grants: &Grants) -> Result<Planned, Refusal> {
                 "path",
                 "no grant of the task covers this secret",
             ),
+            Wider::X509Svid => (
+                Code::CertificateRefused,
+                "csr",
+                "no grant of the task has an X.509-SVID",
+            ),
         };
         Refusal::from(Denial::new(code, text).field(field))
     };
@@ -133,6 +138,14 @@ fn plan(case: &Case<'_>, grants: &Grants) -> Result<Planned, Refusal> {
             Ok(Planned::JwtSvid {
                 grant,
                 audience: audience.clone(),
+            })
+        }
+        Ask::X509Svid { key, by } => {
+            let grant = grants.x509_svid().map_err(refuse)?.clone();
+            Ok(Planned::X509Svid {
+                grant,
+                key: key.clone(),
+                by: by.clone(),
             })
         }
     }
@@ -157,6 +170,7 @@ fn judge(
         },
         Planned::Secret { grant, path } => Target::Secret { grant, path },
         Planned::JwtSvid { grant, audience } => Target::JwtSvid { grant, audience },
+        Planned::X509Svid { grant, .. } => Target::X509Svid { grant },
     };
     let question = Question {
         verb: case.verb,
@@ -195,7 +209,7 @@ fn judge(
 fn spends(case: &Case<'_>, planned: &Planned) -> bool {
     match planned {
         Planned::Token(_) => case.standing.session.is_none(),
-        Planned::Secret { .. } | Planned::JwtSvid { .. } => true,
+        Planned::Secret { .. } | Planned::JwtSvid { .. } | Planned::X509Svid { .. } => true,
     }
 }
 
@@ -209,8 +223,12 @@ fn validity(
     let ttl = match planned {
         Planned::Token(_) | Planned::JwtSvid { .. } => lifetimes.token,
         Planned::Secret { .. } => lifetimes.lease,
+        Planned::X509Svid { .. } => lifetimes.certificate,
     };
     let mut ends = vec![deadline];
+    if let Planned::X509Svid { by, .. } = planned {
+        ends.push(by.ends);
+    }
     ends.extend(case.parent.map(|parent| parent.expires_at));
     if let (true, Some(session)) = (case.repeats(), &case.standing.session) {
         ends.push(session.evidence.granted_until);

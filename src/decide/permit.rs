@@ -12,6 +12,7 @@ use crate::domain::name::{GrantName, InstanceName, ProfileName, TaskName};
 use crate::domain::standing::Standing;
 use crate::domain::time::Timestamp;
 use crate::domain::validity::Validity;
+use crate::domain::x509::{SignedBy, SubjectKey};
 use crate::ledger::entry::FactMark;
 
 /// A case that was permitted. It cannot be copied and is used once.
@@ -61,6 +62,23 @@ pub enum Planned {
         grant: GrantName,
         audience: Audience,
     },
+    X509Svid {
+        grant: GrantName,
+        key: SubjectKey,
+        by: SignedBy,
+    },
+}
+
+impl Planned {
+    /// The grant that it is under.
+    pub const fn grant(&self) -> &GrantName {
+        match self {
+            Self::Token(token) => &token.name,
+            Self::Secret { grant, .. }
+            | Self::JwtSvid { grant, .. }
+            | Self::X509Svid { grant, .. } => grant,
+        }
+    }
 }
 
 impl Permit {
@@ -72,7 +90,7 @@ impl Permit {
     pub const fn secret(&self) -> Option<&SecretPath> {
         match &self.0.planned {
             Planned::Secret { path, .. } => Some(path),
-            Planned::Token(_) | Planned::JwtSvid { .. } => None,
+            Planned::Token(_) | Planned::JwtSvid { .. } | Planned::X509Svid { .. } => None,
         }
     }
 

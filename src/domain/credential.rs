@@ -2,11 +2,14 @@
 //! and how soon "revoked" is true where it counts.
 
 use serde::{Deserialize, Serialize};
+use writ_keys::KeyId;
 
 use crate::domain::grant::{Audience, SecretPath, TokenGrant};
 use crate::domain::ids::{CredentialId, LineageId, SessionId};
+use crate::domain::key::Thumbprint;
 use crate::domain::name::GrantName;
 use crate::domain::time::Timestamp;
+use crate::domain::x509::Serial;
 
 /// A credential's row. Appended once, never updated: what ends it is its lineage, session, task, a
 /// bar, or time.
@@ -29,6 +32,7 @@ pub enum CredentialKind {
     AccessToken(TokenGrant),
     SecretLease(SecretLease),
     JwtSvid(JwtSvid),
+    X509Svid(X509Svid),
 }
 
 /// Which version of which secret was read, under which grant.
@@ -53,12 +57,24 @@ impl JwtSvid {
     }
 }
 
+/// A certificate: its serial number, who signed it, for which key, under which grant. Its only name is
+/// the lineage's identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct X509Svid {
+    pub grant: GrantName,
+    pub serial: Serial,
+    pub authority: KeyId,
+    pub key: Thumbprint,
+}
+
 /// How soon a revocation is true where the credential is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecallClass {
     /// Asked at use: every audience is registered as verifying by introspection.
     Online,
+    /// Verified offline, with a list of what is revoked: whoever reads the list knows within its life.
+    List,
     /// Verified offline: only its expiry ends it.
     Expiry,
     /// Already read: it has to be rotated.
@@ -71,6 +87,15 @@ impl CredentialKind {
             Self::AccessToken(_) => "access_token",
             Self::SecretLease(_) => "secret_lease",
             Self::JwtSvid(_) => "jwt_svid",
+            Self::X509Svid(_) => "x509_svid",
+        }
+    }
+
+    /// The key that it certifies.
+    pub const fn certified_key(&self) -> Option<Thumbprint> {
+        match self {
+            Self::X509Svid(svid) => Some(svid.key),
+            Self::AccessToken(_) | Self::SecretLease(_) | Self::JwtSvid(_) => None,
         }
     }
 
@@ -79,6 +104,7 @@ impl CredentialKind {
             Self::AccessToken(token) => &token.name,
             Self::SecretLease(lease) => &lease.grant,
             Self::JwtSvid(svid) => &svid.grant,
+            Self::X509Svid(svid) => &svid.grant,
         }
     }
 }

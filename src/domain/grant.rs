@@ -54,6 +54,9 @@ pub struct Grant {
     /// Whom the workload may prove its identity to with a JWT-SVID.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
     pub jwt_svids: BTreeSet<Audience>,
+    /// Whether the workload may be certified, and prove its identity to anybody with an X.509-SVID.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub x509_svid: bool,
     /// How many credentials the task may ever be given under this grant; renewals do not count.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub uses: Option<u32>,
@@ -81,6 +84,8 @@ pub enum Wider {
     Scope,
     #[error("no grant covers the secret")]
     Secret,
+    #[error("no grant has an X.509-SVID")]
+    X509Svid,
     #[error("the grant's limit of uses is wider")]
     Uses,
 }
@@ -96,6 +101,9 @@ impl Grant {
         }
         if !self.jwt_svids.is_subset(&outer.jwt_svids) {
             return Err(Wider::Audience);
+        }
+        if self.x509_svid && !outer.x509_svid {
+            return Err(Wider::X509Svid);
         }
         let covered = |inner: &SecretPattern| outer.secrets.iter().any(|o| o.covers(inner));
         if !self.secrets.iter().all(covered) {
@@ -167,6 +175,15 @@ impl Grants {
             .find(|(_, grant)| grant.jwt_svids.contains(audience))
             .map(|(name, _)| name)
             .ok_or(Wider::Audience)
+    }
+
+    /// The grant of an X.509-SVID.
+    pub fn x509_svid(&self) -> Result<&GrantName, Wider> {
+        self.0
+            .iter()
+            .find(|(_, grant)| grant.x509_svid)
+            .map(|(name, _)| name)
+            .ok_or(Wider::X509Svid)
     }
 
     /// The grant that covers a secret.
@@ -374,6 +391,7 @@ mod tests {
             scopes: set(&["read", "write"]),
             secrets: set(&["ci/prod/*"]),
             jwt_svids: set(&["https://db"]),
+            x509_svid: true,
             uses: None,
         };
         let publish = Grant {
@@ -452,13 +470,15 @@ mod tests {
             pick(&["x", "y", "z"]),
             pick(&["p/*", "p/q", "p/q/*", "r"]),
             pick(&["https://a", "d"]),
+            proptest::bool::ANY,
             proptest::option::of(0..4_u32),
         )
-            .prop_map(|(a, s, p, j, uses)| Grant {
+            .prop_map(|(a, s, p, j, x509_svid, uses)| Grant {
                 audiences: set(&a),
                 scopes: set(&s),
                 secrets: set(&p),
                 jwt_svids: set(&j),
+                x509_svid,
                 uses,
             })
     }

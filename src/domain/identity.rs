@@ -116,6 +116,11 @@ impl SpiffeId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    pub fn trust_domain(&self) -> &str {
+        let rest = self.0.strip_prefix("spiffe://").unwrap_or(&self.0);
+        rest.split_once('/').map_or(rest, |(domain, _)| domain)
+    }
 }
 
 impl FromStr for TrustDomain {

@@ -20,3 +20,4 @@ pub mod task;
 pub mod time;
 pub mod url;
 pub mod validity;
+pub mod x509;

@@ -58,6 +58,7 @@ pub struct Lifetimes {
     pub deadline: Duration,
     pub token: Duration,
     pub lease: Duration,
+    pub certificate: Duration,
     /// How long a session may go without renewal.
     pub session: Duration,
 }
@@ -95,6 +96,7 @@ pub struct GrantRule {
     pub scopes: BTreeSet<Scope>,
     pub secrets: Vec<Template>,
     pub jwt_svids: BTreeSet<Audience>,
+    pub x509_svid: bool,
     pub uses: Option<u32>,
 }
 
@@ -142,6 +144,13 @@ pub enum BadTemplate {
     Result(String),
 }
 
+impl GrantRule {
+    /// Whether something in it is taken with a token for the broker itself.
+    pub fn is_taken_here(&self) -> bool {
+        !self.secrets.is_empty() || !self.jwt_svids.is_empty() || self.x509_svid
+    }
+}
+
 impl TaskProfile {
     /// Whether this evidence is of the kind that the profile takes; else the first claim that fails.
     pub fn takes(&self, claims: &Claims) -> Result<(), &str> {
@@ -172,6 +181,7 @@ impl TaskProfile {
                 scopes: rule.scopes.clone(),
                 secrets,
                 jwt_svids: rule.jwt_svids.clone(),
+                x509_svid: rule.x509_svid,
                 uses: rule.uses,
             };
             grants.insert(name.clone(), grant);

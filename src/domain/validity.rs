@@ -11,6 +11,10 @@ use crate::domain::time::Timestamp;
 /// is judged (`exp`, `nbf`, `iat` of evidence and proofs), never to what we issue.
 pub const SKEW: Duration = Duration::from_secs(5);
 
+/// How long before it was made a certificate is valid, for verifiers whose clocks are behind ours: they
+/// allow for no skew of their own.
+pub const BACKDATED: Duration = Duration::from_secs(10);
+
 /// From when until when something is valid; `until` is exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validity {

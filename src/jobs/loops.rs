@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::Broker;
 use crate::broker::observe::{Rereads, Stale};
 use crate::jobs::patrol::Patrol;
+use crate::jobs::revocations::Revocations;
 use crate::jobs::rotation::Rotation;
 use crate::jobs::sequencer::Sequencer;
 use crate::seams::Clock;
@@ -88,6 +89,24 @@ pub async fn rotate(rotation: Rotation, clock: Arc<dyn Clock>, stop: Cancellatio
     }
 }
 
+/// Publishes what is revoked: at once, and then within a moment of each revocation.
+pub async fn list_revoked(
+    mut revocations: Revocations,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
+    loop {
+        match revocations.run(clock.now()).await {
+            Ok(report) => metrics::gauge!("writ_revoked_certificates")
+                .set(precise(u64::try_from(report.listed).unwrap_or(u64::MAX))),
+            Err(why) => tracing::error!(%why, "the lists of revoked certificates stay as they are"),
+        }
+        if !tick(clock.as_ref(), LIST_EVERY, &stop).await {
+            return;
+        }
+    }
+}
+
 /// Looks after what no webhook spoke of.
 pub async fn patrol(broker: Arc<Broker>, stop: CancellationToken) {
     let mut patrol = Patrol::new(Arc::clone(&broker));
@@ -120,6 +139,7 @@ const SEQUENCE_EVERY: Duration = Duration::from_secs(1);
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 const ROTATE_EVERY: Duration = Duration::from_mins(1);
+const LIST_EVERY: Duration = Duration::from_millis(250);
 const PATROL_EVERY: Duration = Duration::from_secs(10);
 const RETRY_EVERY: Duration = Duration::from_secs(3);
 

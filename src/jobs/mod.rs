@@ -5,5 +5,6 @@
 pub mod follower;
 pub mod loops;
 pub mod patrol;
+pub mod revocations;
 pub mod rotation;
 pub mod sequencer;

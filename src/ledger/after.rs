@@ -1,7 +1,7 @@
 //! The rules of the fold: what a change must find, and what it may leave behind. They look at the
 //! rows as the change itself would leave them, so that it cannot issue under what it ends.
 
-use crate::domain::credential::{CredentialKind, CredentialRecord};
+use crate::domain::credential::{CredentialKind, CredentialRecord, RecallClass};
 use crate::domain::grant::Grants;
 use crate::domain::ids::{CredentialId, LineageId, SessionId, TaskId};
 use crate::domain::lineage::Lineage;
@@ -199,6 +199,10 @@ impl<'a> After<'a> {
             Refusal::Illegal("no credential outlives its task"),
         )?;
         live(new.expires_at > self.now, Refusal::TooLate)?;
+        live(
+            (new.recall == RecallClass::List) == matches!(new.kind, CredentialKind::X509Svid(_)),
+            Refusal::Illegal("certificates are recalled by a list, and nothing else is"),
+        )?;
         if let Some(parent) = new.parent {
             self.standing(lineage.id, parent)?;
             let parent = self.rows.credentials.get(&parent);
@@ -313,6 +317,9 @@ fn covers(grants: &Grants, kind: &CredentialKind) -> bool {
         CredentialKind::JwtSvid(svid) => grants
             .named(&svid.grant)
             .is_some_and(|grant| grant.jwt_svids.contains(&svid.audience)),
+        CredentialKind::X509Svid(svid) => grants
+            .named(&svid.grant)
+            .is_some_and(|grant| grant.x509_svid),
         CredentialKind::SecretLease(lease) => grants.named(&lease.grant).is_some_and(|grant| {
             grant
                 .secrets
@@ -334,10 +341,17 @@ fn within_parent(new: &CredentialRecord, parent: &CredentialRecord) -> Result<()
             new.scopes.is_subset(&parent.scopes)
         }
         (
-            CredentialKind::SecretLease(_) | CredentialKind::JwtSvid(_),
+            CredentialKind::SecretLease(_)
+            | CredentialKind::JwtSvid(_)
+            | CredentialKind::X509Svid(_),
             CredentialKind::AccessToken(_),
         ) => true,
-        (_, CredentialKind::SecretLease(_) | CredentialKind::JwtSvid(_)) => false,
+        (
+            _,
+            CredentialKind::SecretLease(_)
+            | CredentialKind::JwtSvid(_)
+            | CredentialKind::X509Svid(_),
+        ) => false,
     };
     live(
         narrower,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::decide::engine::Verb;
 use crate::decide::permit::{Permit, PermitParts, Planned};
 use crate::domain::credential::{
-    CredentialKind, CredentialRecord, JwtSvid, RecallClass, SecretLease,
+    CredentialKind, CredentialRecord, JwtSvid, RecallClass, SecretLease, X509Svid,
 };
 use crate::domain::grant::{Audience, TokenGrant};
 use crate::domain::ids::{ChangeId, CredentialId, LineageId, Realm, SessionId, TaskId};
@@ -14,6 +14,7 @@ use crate::domain::lineage::{Lineage, LineageState};
 use crate::domain::session::{EvidenceMark, Session, SessionState};
 use crate::domain::task::{Epoch, Task, TaskState};
 use crate::domain::time::Timestamp;
+use crate::domain::x509::{Serial, SubjectKey};
 use crate::ledger::bar::BarKey;
 use crate::ledger::change::{Change, Expectation, Lane, Once, OnceKind, SealedVersion, Write};
 use crate::ledger::entry::{Entry, Event, Justification, Subject};
@@ -38,6 +39,7 @@ pub struct Intent {
     session: Session,
     credential: CredentialRecord,
     secret: Option<SealedVersion>,
+    subject: Option<SubjectKey>,
 }
 
 /// An intent in its parts.
@@ -49,6 +51,8 @@ pub struct IntentParts {
     pub session: Session,
     pub credential: CredentialRecord,
     pub secret: Option<SealedVersion>,
+    /// The key that is to be certified, where one is.
+    pub subject: Option<SubjectKey>,
 }
 
 /// Opens an intent. `secret` is the version that is read, where the permit is to read one.
@@ -64,6 +68,10 @@ pub fn open(permit: Permit, secret: Option<SealedVersion>, scene: Scene<'_>) -> 
     let credential = draft.credential(&parts, &session, secret.as_ref(), scene);
     draft.guards(&parts, &lineage);
     draft.single_use(&parts, &task, &session);
+    let subject = match &parts.planned {
+        Planned::X509Svid { key, .. } => Some(key.clone()),
+        Planned::Token(_) | Planned::Secret { .. } | Planned::JwtSvid { .. } => None,
+    };
     let entry = entry(parts, &task, &session, scene.now);
     let renews = matches!(entry.event, Event::Renewed(_));
     let lane = if renews { Lane::Renew } else { Lane::Issue };
@@ -82,6 +90,7 @@ pub fn open(permit: Permit, secret: Option<SealedVersion>, scene: Scene<'_>) -> 
         session,
         credential,
         secret,
+        subject,
     }
 }
 
@@ -95,6 +104,7 @@ impl Intent {
             session,
             credential,
             secret,
+            subject,
         } = self;
         IntentParts {
             change,
@@ -103,6 +113,7 @@ impl Intent {
             session,
             credential,
             secret,
+            subject,
         }
     }
 }
@@ -190,7 +201,9 @@ impl Draft {
         );
         let granted = match &parts.planned {
             Planned::Token(token) => token.clone(),
-            Planned::Secret { grant, .. } | Planned::JwtSvid { grant, .. } => TokenGrant {
+            Planned::Secret { grant, .. }
+            | Planned::JwtSvid { grant, .. }
+            | Planned::X509Svid { grant, .. } => TokenGrant {
                 name: grant.clone(),
                 audiences: BTreeSet::new(),
                 scopes: BTreeSet::new(),
@@ -245,6 +258,15 @@ impl Draft {
                 };
                 (CredentialKind::JwtSvid(svid), RecallClass::Expiry)
             }
+            Planned::X509Svid { grant, key, by } => {
+                let svid = X509Svid {
+                    grant: grant.clone(),
+                    serial: Serial::new(scene.entropy),
+                    authority: by.authority.clone(),
+                    key: key.thumbprint(),
+                };
+                (CredentialKind::X509Svid(svid), RecallClass::List)
+            }
         };
         let credential = CredentialRecord {
             id: CredentialId::new(scene.now, scene.entropy),
@@ -268,6 +290,10 @@ impl Draft {
             self.expects.push(Expectation::NotBarred {
                 key: BarKey::SenderKey(key),
             });
+        }
+        if let Planned::X509Svid { key, .. } = &parts.planned {
+            let key = BarKey::SenderKey(key.thumbprint());
+            self.expects.push(Expectation::NotBarred { key });
         }
         self.expects.push(Expectation::PolicySet {
             digest: parts.policy_set,
@@ -301,10 +327,7 @@ impl Draft {
                 session: None,
             }));
         }
-        let grant = match &parts.planned {
-            Planned::Token(token) => &token.name,
-            Planned::Secret { grant, .. } | Planned::JwtSvid { grant, .. } => grant,
-        };
+        let grant = parts.planned.grant();
         let limited = parts
             .grants
             .named(grant)
@@ -322,7 +345,7 @@ impl Draft {
 /// What is taken with a token extends no session.
 const fn takes_by_token(verb: Verb) -> bool {
     match verb {
-        Verb::Read | Verb::Identify => true,
+        Verb::Read | Verb::Identify | Verb::Certify => true,
         Verb::Issue | Verb::Renew => false,
     }
 }
@@ -345,7 +368,7 @@ fn entry(parts: PermitParts, task: &Task, session: &Session, now: Timestamp) -> 
     let opens = parts.standing.session.is_none();
     let event = match (parts.verb, opens) {
         (Verb::Read, _) => Event::SecretRead(justification),
-        (Verb::Identify, _) => Event::SvidIssued(justification),
+        (Verb::Identify | Verb::Certify, _) => Event::SvidIssued(justification),
         (Verb::Issue, true) => Event::Issued(justification),
         (Verb::Issue, false) | (Verb::Renew, _) => Event::Renewed(justification),
     };

@@ -292,6 +292,7 @@ mod tests {
             scopes: set(scopes),
             secrets: set(&["ci/*"]),
             jwt_svids: BTreeSet::new(),
+            x509_svid: true,
             uses: Some(3),
         };
         Grants::new([("deploy".parse().unwrap(), grant)].into())

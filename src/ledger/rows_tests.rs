@@ -7,16 +7,18 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::credential::{CredentialKind, JwtSvid, RecallClass, SecretLease};
+use crate::domain::credential::{CredentialKind, JwtSvid, RecallClass, SecretLease, X509Svid};
 use crate::domain::grant::{Grant, Grants, TokenGrant};
 use crate::domain::identity::{Identity, TrustDomain};
 use crate::domain::ids::{ChangeId, Realm};
 use crate::domain::lineage::LineageState;
 use crate::domain::session::{EvidenceMark, SessionState};
 use crate::domain::task::{End, Epoch, TaskState};
+use crate::domain::x509::Serial;
 use crate::error::Code;
 use crate::ledger::change::{Lane, SealedVersion};
 use crate::ledger::entry::{Entry, Event, Subject};
+use crate::seams::SystemEntropy;
 
 /// What a verb might ask for. Small numbers, so that steps meet.
 #[derive(Debug, Clone)]
@@ -27,6 +29,7 @@ enum Ask {
     Token(Token),
     Lease { lineage: u8, session: u8, below: u8 },
     Svid { lineage: u8, session: u8, whom: u8 },
+    Certificate(Certificate),
     Move(Move),
     Beside(Beside),
 }
@@ -60,6 +63,16 @@ struct Token {
     parent: Option<u8>,
 }
 
+/// A certificate, mostly with a token as its parent and recalled as it should be.
+#[derive(Debug, Clone)]
+struct Certificate {
+    lineage: u8,
+    session: u8,
+    minutes: u8,
+    parent: Option<u8>,
+    listed: bool,
+}
+
 /// One change, after which some time passes.
 #[derive(Debug, Clone)]
 struct Step {
@@ -84,6 +97,7 @@ fn ask() -> impl Strategy<Value = Ask> {
             .prop_map(|((lineage, session), below)| Ask::Lease { lineage, session, below }),
         3 => (place(), 0..2_u8)
             .prop_map(|((lineage, session), whom)| Ask::Svid { lineage, session, whom }),
+        3 => certificate().prop_map(Ask::Certificate),
         6 => moved().prop_map(Ask::Move),
         5 => beside().prop_map(Ask::Beside),
     ]
@@ -132,6 +146,20 @@ fn token() -> impl Strategy<Value = Token> {
             scopes,
             minutes,
             parent,
+        }
+    })
+}
+
+fn certificate() -> impl Strategy<Value = Certificate> {
+    let parent = proptest::option::weighted(0.7, 0..8_u8);
+    let listed = proptest::bool::weighted(0.9);
+    (place(), 0..30_u8, parent, listed).prop_map(|((lineage, session), minutes, parent, listed)| {
+        Certificate {
+            lineage,
+            session,
+            minutes,
+            parent,
+            listed,
         }
     })
 }
@@ -243,9 +271,30 @@ impl World {
                 });
                 Write::Credential(new)
             }
+            Ask::Certificate(wanted) => Write::Credential(self.certificate(wanted)),
             Ask::Move(ask) => self.moved(ask),
             Ask::Beside(ask) => self.beside(ask),
         }
+    }
+
+    fn certificate(&mut self, wanted: &Certificate) -> CredentialRecord {
+        let parent = wanted.parent.and_then(|n| self.recent(n));
+        let mut new = self.credential(wanted.lineage, wanted.session, None);
+        if let Some(parent) = parent {
+            new.parent = Some(parent.id);
+            (new.lineage, new.session) = (parent.lineage, parent.session);
+        }
+        new.expires_at = self.now.plus(minutes(wanted.minutes));
+        if wanted.listed {
+            new.recall = RecallClass::List;
+        }
+        new.kind = CredentialKind::X509Svid(X509Svid {
+            grant: grant_name(),
+            serial: Serial::new(&SystemEntropy),
+            authority: "AAAAAAAAAAAAAAAA".parse().unwrap(),
+            key: Thumbprint::from_bytes([4; 32]),
+        });
+        new
     }
 
     fn moved(&self, ask: &Move) -> Write {
@@ -471,6 +520,7 @@ impl World {
                     parent.lineage == new.lineage
                         && parent.expires_at > self.now
                         && new.expires_at <= parent.expires_at
+                        && matches!(parent.kind, CredentialKind::AccessToken(_))
                         && scopes_of(new).is_subset(&scopes_of(parent))
                 })
         });
@@ -484,9 +534,12 @@ impl World {
                 CredentialKind::JwtSvid(svid) => {
                     svid.audience.as_str() == "db" && !grant.jwt_svids.is_empty()
                 }
+                CredentialKind::X509Svid(_) => grant.x509_svid,
             })
         };
-        alive && timely && parent && given(&lineage.grants) && given(&task.grants)
+        let certified = matches!(new.kind, CredentialKind::X509Svid(_));
+        let recalled = certified == (new.recall == RecallClass::List);
+        alive && timely && parent && recalled && given(&lineage.grants) && given(&task.grants)
     }
 }
 
@@ -558,7 +611,7 @@ fn the_generator_does_reach_what_it_is_to_judge() {
     use proptest::strategy::ValueTree as _;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let steps = steps(30..40);
-    let (mut issued, mut children) = (0, 0);
+    let (mut issued, mut children, mut certified) = (0, 0, 0);
     for _ in 0..200 {
         let mut world = World {
             rows: Rows::default(),
@@ -574,6 +627,7 @@ fn the_generator_does_reach_what_it_is_to_judge() {
                         world.issued.push(new.id);
                         issued += 1;
                         children += usize::from(new.parent.is_some());
+                        certified += usize::from(new.recall == RecallClass::List);
                     }
                 }
             }
@@ -582,6 +636,7 @@ fn the_generator_does_reach_what_it_is_to_judge() {
     }
     assert!(issued > 200, "only {issued} credentials were admitted");
     assert!(children > 5, "only {children} had a parent");
+    assert!(certified > 5, "only {certified} were certificates");
 }
 
 #[test]
@@ -624,11 +679,13 @@ fn scopes(mask: u8) -> BTreeSet<crate::domain::grant::Scope> {
 fn scopes_of(credential: &CredentialRecord) -> BTreeSet<crate::domain::grant::Scope> {
     match &credential.kind {
         CredentialKind::AccessToken(token) => token.scopes.clone(),
-        CredentialKind::SecretLease(_) | CredentialKind::JwtSvid(_) => BTreeSet::new(),
+        CredentialKind::SecretLease(_)
+        | CredentialKind::JwtSvid(_)
+        | CredentialKind::X509Svid(_) => BTreeSet::new(),
     }
 }
 
-/// Grants by a mask: three scopes, the secrets, the SVIDs, and the limit of uses.
+/// Grants by a mask: three scopes, the secrets, SVIDs of both kinds, and the limit of uses.
 fn grants(mask: u8) -> Grants {
     let secrets = if mask & 8 == 0 {
         vec![]
@@ -644,6 +701,7 @@ fn grants(mask: u8) -> Grants {
         } else {
             BTreeSet::from(["db".parse().unwrap()])
         },
+        x509_svid: mask & 32 != 0,
         uses: Some(u32::from(mask >> 6) + 1),
     };
     Grants::new(BTreeMap::from([(grant_name(), grant)]))

@@ -19,6 +19,7 @@ use crate::error::{Code, Error};
 use crate::ledger::change::Change;
 use crate::ledger::intent::{Intent, IntentParts};
 use crate::mint::settings::SvidSettings;
+use crate::mint::x509::Certified;
 
 pub mod access_token;
 pub mod handle;
@@ -69,6 +70,7 @@ pub enum Product {
     },
     Secret(Secret),
     JwtSvid(Secret),
+    X509Svid(Certified),
 }
 
 /// A credential that was released, with what it belongs to.
@@ -93,6 +95,7 @@ impl Minter {
             session,
             credential,
             secret,
+            subject,
         } = intent.into_parts();
         let keys = self.keys.load();
         let product = match &credential.kind {
@@ -122,6 +125,11 @@ impl Minter {
                     None => keys.sign_jwt_svid(&claims),
                 };
                 Product::JwtSvid(signed.map_err(|e| failed(&e))?.into())
+            }
+            CredentialKind::X509Svid(svid) => {
+                let key = subject.ok_or_else(|| failed(&"no key was given to certify"))?;
+                let made = x509::certify(&keys, &self.pki, svid, &key, &credential, &lineage);
+                Product::X509Svid(made.map_err(|e| failed(&e))?)
             }
             CredentialKind::SecretLease(_) => {
                 let sealed = secret.ok_or_else(|| failed(&"no secret was given to read"))?;

@@ -123,6 +123,22 @@ pub trait Listing {
         now: Timestamp,
     ) -> BoxFuture<'_, Result<Vec<CredentialRecord>, Down>>;
 
+    /// Certificates in the order of their ends, from above a moment, or above the one that is given.
+    fn certificates<'a>(
+        &'a self,
+        realm: Realm,
+        after: (Timestamp, Option<&'a CredentialRecord>),
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<CredentialRecord>, Down>>;
+
+    /// The certificates of a lineage that had not expired at `now`.
+    fn certificates_of(
+        &self,
+        realm: Realm,
+        lineage: LineageId,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<CredentialRecord>, Down>>;
+
     /// One entry's leaf.
     fn entry(&self, at: Position) -> BoxFuture<'_, Result<Option<StoredEntry>, Down>>;
 

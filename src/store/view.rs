@@ -6,6 +6,7 @@
 //! all of them are here.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use papaya::HashMap;
@@ -34,7 +35,16 @@ pub struct View {
     bars: HashMap<BarKey, Timestamp>,
     /// The start of the last completed read of all writers, on the clock that never steps.
     heard: AtomicU64,
+    deaths: Mutex<Deaths>,
     capacity: usize,
+}
+
+/// What ended since it was last asked for.
+#[derive(Debug, Default)]
+pub struct Deaths {
+    pub of: Vec<Aggregate>,
+    /// More ended than could be kept.
+    pub lost: bool,
 }
 
 impl View {
@@ -46,6 +56,7 @@ impl View {
             sessions: HashMap::new(),
             bars: HashMap::new(),
             heard: AtomicU64::new(0),
+            deaths: Mutex::default(),
             capacity,
         }
     }
@@ -74,6 +85,9 @@ impl View {
             life: touch.life,
             until: touch.until,
         };
+        if touch.life == Life::Over {
+            self.note(&touch.aggregate);
+        }
         match &touch.aggregate {
             Aggregate::Task(id) => join(&self.tasks, *id, seen),
             Aggregate::Lineage(id) => join(&self.lineages, *id, seen),
@@ -84,6 +98,22 @@ impl View {
                     .pin()
                     .update_or_insert(key.clone(), |known| (*known).max(until), until);
             }
+        }
+    }
+
+    /// What ended since this was last called, in the order in which it was heard of. For one reader: who
+    /// publishes what is revoked.
+    pub fn deaths(&self) -> Deaths {
+        let mut deaths = self.deaths.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *deaths)
+    }
+
+    fn note(&self, ended: &Aggregate) {
+        let mut deaths = self.deaths.lock().unwrap_or_else(PoisonError::into_inner);
+        if deaths.of.len() < MOST_DEATHS {
+            deaths.of.push(ended.clone());
+        } else {
+            deaths.lost = true;
         }
     }
 
@@ -114,6 +144,9 @@ impl View {
         elapsed.saturating_sub(heard) <= bound
     }
 }
+
+/// Deaths that are kept until they are asked for.
+const MOST_DEATHS: usize = 20_000;
 
 fn join<K: Copy + Eq + std::hash::Hash>(map: &HashMap<K, Seen>, key: K, seen: Seen) {
     map.pin().update_or_insert(
@@ -204,6 +237,22 @@ mod tests {
         assert!(ids.iter().filter(|id| view.task(**id).is_some()).count() <= 3);
         view.forget(Timestamp::from_micros(2_000));
         assert_eq!(view.task(ids[0]), None);
+    }
+
+    #[test]
+    fn deaths_are_told_once_and_too_many_are_told_as_such() {
+        let view = View::new(10);
+        let id = ids(1)[0];
+        view.join(&touch(id, 1, Life::Live));
+        view.join(&touch(id, 2, Life::Over));
+        let deaths = view.deaths();
+        assert_eq!((deaths.of, deaths.lost), (vec![Aggregate::Task(id)], false));
+        assert!(view.deaths().of.is_empty());
+        for _ in 0..=MOST_DEATHS {
+            view.join(&touch(id, 2, Life::Over));
+        }
+        let deaths = view.deaths();
+        assert_eq!((deaths.of.len(), deaths.lost), (MOST_DEATHS, true));
     }
 
     #[test]

@@ -45,3 +45,4 @@ mod store;
 mod story;
 mod support;
 mod svid;
+mod x509;

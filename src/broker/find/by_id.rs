@@ -164,7 +164,9 @@ fn swept(by: By, subject: Subject, record: Option<CredentialRecord>) -> Hit {
     let credential = record.map(|record| {
         let state = match record.recall {
             RecallClass::None => CredentialState::Exposed,
-            RecallClass::Online | RecallClass::Expiry => CredentialState::Expired,
+            RecallClass::Online | RecallClass::List | RecallClass::Expiry => {
+                CredentialState::Expired
+            }
         };
         (record, state)
     });

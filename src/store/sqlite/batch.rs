@@ -10,7 +10,8 @@ use writ_keys::KeyRow;
 
 use super::gate::Transaction;
 use super::{
-    Db, bar, binding, credential, entry, key, lineage, once, secret, session, source, spent, task,
+    Db, bar, binding, certificate, credential, entry, key, lineage, once, secret, session, source,
+    spent, task,
 };
 use crate::domain::context::RecordKey;
 use crate::domain::credential::CredentialRecord;
@@ -205,6 +206,7 @@ impl<'a> Gathered<'a> {
         }
         if !self.credentials.is_empty() {
             credential::write(db, mac, &self.credentials).await?;
+            certificate::write(db, &self.credentials).await?;
         }
         if !self.once.is_empty() {
             once::write(db, &self.once).await?;

@@ -91,8 +91,26 @@ pub(super) async fn of_task(
     rows.iter().map(|row| Ok(decode(row, 0, mac)?.1)).collect()
 }
 
+/// The credentials of a lineage that had not expired at `now`.
+pub(super) async fn of_lineage(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    realm: Realm,
+    lineage: LineageId,
+    now: Timestamp,
+) -> Result<Vec<CredentialRecord>, Down> {
+    let rows = sqlx::query(OF_LINEAGE)
+        .bind(realm.number())
+        .bind(lineage.as_bytes().as_slice())
+        .bind(now.micros())
+        .fetch_all(db)
+        .await
+        .map_err(down)?;
+    rows.iter().map(|row| Ok(decode(row, 0, mac)?.1)).collect()
+}
+
 /// A credential from six columns, the first of them at `from`.
-fn decode(
+pub(super) fn decode(
     row: &SqliteRow,
     from: usize,
     mac: &dyn RowMac,
@@ -141,6 +159,10 @@ const WRITE: &str = "
       j.value ->> 3, CAST(substr(?2, j.value ->> 4, j.value ->> 5) AS TEXT),
       substr(?2, j.value ->> 6, 32)
     FROM jsonb_each(?1) j";
+
+const OF_LINEAGE: &str = "
+    SELECT realm, lineage, id, expires_at, body, mac
+    FROM credential WHERE realm = ?1 AND lineage = ?2 AND expires_at > ?3";
 
 const OF_TASK: &str = "
     SELECT c.realm, c.lineage, c.id, c.expires_at, c.body, c.mac

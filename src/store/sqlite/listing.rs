@@ -3,10 +3,10 @@
 use futures_util::future::BoxFuture;
 use writ_keys::KeyRow;
 
-use super::{SqliteStore, credential, entry, key, lineage, secret, task};
-use crate::domain::credential::CredentialRecord;
+use super::{SqliteStore, certificate, credential, entry, key, lineage, secret, task};
+use crate::domain::credential::{CredentialRecord, RecallClass};
 use crate::domain::grant::SecretPath;
-use crate::domain::ids::{Realm, TaskId};
+use crate::domain::ids::{LineageId, Realm, TaskId};
 use crate::domain::lineage::Lineage;
 use crate::domain::name::TaskName;
 use crate::domain::position::Position;
@@ -61,6 +61,33 @@ impl Listing for SqliteStore {
         Box::pin(async move {
             let mut db = self.db.reader().await?;
             credential::of_task(&mut db, self.db.mac(), realm, task, now).await
+        })
+    }
+
+    fn certificates<'a>(
+        &'a self,
+        realm: Realm,
+        after: (Timestamp, Option<&'a CredentialRecord>),
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<CredentialRecord>, Down>> {
+        Box::pin(async move {
+            let mut db = self.db.reader().await?;
+            certificate::page(&mut db, self.db.mac(), realm, after, limit).await
+        })
+    }
+
+    fn certificates_of(
+        &self,
+        realm: Realm,
+        lineage: LineageId,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<CredentialRecord>, Down>> {
+        Box::pin(async move {
+            let mut db = self.db.reader().await?;
+            let mut rows =
+                credential::of_lineage(&mut db, self.db.mac(), realm, lineage, now).await?;
+            rows.retain(|row| row.recall == RecallClass::List);
+            Ok(rows)
         })
     }
 

@@ -34,6 +34,7 @@ mod bar;
 mod batch;
 mod binding;
 mod bulk;
+mod certificate;
 mod credential;
 mod desk;
 mod entry;

@@ -210,6 +210,11 @@ fn migrator() -> Migrator {
             "operators",
             include_str!("../../../migrations/sqlite/0003_operators.sql").into_sql_str(),
         ),
+        migration(
+            4,
+            "certificate",
+            include_str!("../../../migrations/sqlite/0004_certificate.sql").into_sql_str(),
+        ),
     ])
 }
 

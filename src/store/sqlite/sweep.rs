@@ -53,7 +53,7 @@ async fn chunk(
     room: u64,
 ) -> Result<u64, Down> {
     let mut did = 0;
-    for statement in [ONCE, BARS, CREDENTIALS, SESSIONS] {
+    for statement in [ONCE, BARS, CERTIFICATES, CREDENTIALS, SESSIONS] {
         did += delete(db, statement, realm, cutoff, room - did).await?;
         if did == room {
             return Ok(did);
@@ -156,6 +156,11 @@ const ONCE: &str = "
 const BARS: &str = "
     DELETE FROM bar WHERE realm = ?1 AND (kind, value) IN (
       SELECT kind, value FROM bar INDEXED BY bar_by_until
+      WHERE realm = ?1 AND until <= ?2 ORDER BY until LIMIT ?3)";
+
+const CERTIFICATES: &str = "
+    DELETE FROM certificate WHERE realm = ?1 AND (until, lineage, id) IN (
+      SELECT until, lineage, id FROM certificate
       WHERE realm = ?1 AND until <= ?2 ORDER BY until LIMIT ?3)";
 
 const CREDENTIALS: &str = "

@@ -31,10 +31,14 @@ pub fn router(public: Arc<Public>) -> Router {
         .route(oauth::JWKS, get(oauth::metadata::jwks))
         .route("/api/v1/secret/{*path}", get(secret::handle))
         .route(svid::JWT, post(svid::jwt))
+        .route(svid::X509, post(svid::x509))
         .route(svid::DISCOVERY, get(svid::discovery))
         .route(svid::JWKS, get(svid::jwks))
         .route(svid::BUNDLE, get(svid::bundle))
         .route(pki::ROOTS, get(pki::roots))
+        .route(pki::LISTS, get(pki::active))
+        .route(pki::LIST, get(pki::of))
+        .route(pki::ALL_LISTS, get(pki::all))
         .route("/hooks/{source}", post(hooks::handle));
     // RFC 8414 §3.1 puts the well-known part before the issuer's own path.
     let well_known = format!("/.well-known/oauth-authorization-server{path}");

@@ -1,4 +1,4 @@
-//! SVIDs: `POST /api/v1/svid/jwt` for whoever holds a token of a task that is granted one, and what
+//! SVIDs: `POST /api/v1/svid/jwt` and `POST /api/v1/svid/x509` for whoever holds a token of a task that is granted one, and what
 //! those need who verify them: OIDC discovery, the keys, and the trust domain's bundle.
 
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::broker::issued::Issued;
 use crate::broker::laps::ended;
 use crate::broker::read::{ReadRequest, Wanted};
+use crate::domain::credential::CredentialKind;
 use crate::domain::grant::Audience;
 use crate::error::{Code, Error};
 use crate::mint::{KEY_SET_MAX_AGE, Product};
@@ -21,6 +22,7 @@ use crate::surface::http::public::Public;
 use crate::surface::http::{answer, present, problem};
 
 pub const JWT: &str = "/api/v1/svid/jwt";
+pub const X509: &str = "/api/v1/svid/x509";
 pub const DISCOVERY: &str = "/svid/.well-known/openid-configuration";
 pub const JWKS: &str = "/svid/jwks";
 pub const BUNDLE: &str = "/svid/bundle";
@@ -39,39 +41,96 @@ struct JwtSvidResponse<'a> {
     expires_at: String,
 }
 
-pub async fn jwt(State(public): State<Arc<Public>>, headers: HeaderMap, body: Bytes) -> Response {
-    let clock = public.broker.clock.as_ref();
-    let began = clock.elapsed();
-    let outcome = take(&public, &headers, &body).await;
-    ended(clock, "svid", began, &outcome);
-    match outcome {
-        Ok(response) => response,
-        Err(error) => problem::response(&error),
-    }
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct X509SvidRequest {
+    /// In PEM; only its public key is taken.
+    csr: String,
 }
 
-async fn take(public: &Public, headers: &HeaderMap, body: &[u8]) -> Result<Response, Error> {
-    let (scheme, token) = present::token(headers)?;
-    let proof = present::proof(headers, "POST", &public.broker.issuer, JWT)?;
-    let request: JwtSvidRequest = serde_json::from_slice(body)
-        .map_err(|_| malformed("the body is an object with one member, `audience`"))?;
-    let audience: Audience = request
-        .audience
-        .parse()
-        .map_err(|_| malformed("not an audience").with_field("audience"))?;
-    let issued = public
-        .broker
-        .read(ReadRequest {
+#[derive(Serialize)]
+struct X509SvidResponse<'a> {
+    /// The certificate and its intermediate, in PEM.
+    certificate: &'a str,
+    /// Every trusted root, in PEM.
+    bundle: &'a str,
+    spiffe_id: &'a str,
+    serial: String,
+    id: String,
+    expires_at: String,
+}
+
+pub async fn jwt(State(public): State<Arc<Public>>, headers: HeaderMap, body: Bytes) -> Response {
+    let wanted = |body: &[u8]| {
+        let request: JwtSvidRequest = serde_json::from_slice(body)
+            .map_err(|_| malformed("the body is an object with one member, `audience`"))?;
+        let audience = request.audience.parse::<Audience>();
+        let audience = audience.map_err(|_| malformed("not an audience").with_field("audience"))?;
+        Ok(Wanted::JwtSvid(audience))
+    };
+    let taken = take(&public, &headers, JWT, wanted(&body)).await;
+    answered(taken.and_then(|issued| encode_jwt(&issued)))
+}
+
+pub async fn x509(State(public): State<Arc<Public>>, headers: HeaderMap, body: Bytes) -> Response {
+    let wanted = |body: &[u8]| {
+        let request: X509SvidRequest = serde_json::from_slice(body)
+            .map_err(|_| malformed("the body is an object with one member, `csr`"))?;
+        Ok(Wanted::X509Svid(request.csr))
+    };
+    let taken = take(&public, &headers, X509, wanted(&body)).await;
+    answered(taken.and_then(|issued| encode_x509(&issued)))
+}
+
+/// One call, with the token, its proof and what is wanted.
+async fn take(
+    public: &Public,
+    headers: &HeaderMap,
+    path: &str,
+    wanted: Result<Wanted, Error>,
+) -> Result<Issued, Error> {
+    let clock = public.broker.clock.as_ref();
+    let began = clock.elapsed();
+    let outcome = async {
+        let (scheme, token) = present::token(headers)?;
+        let proof = present::proof(headers, "POST", &public.broker.issuer, path)?;
+        let request = ReadRequest {
             token,
             scheme,
             proof,
-            wanted: Wanted::JwtSvid(audience),
-        })
-        .await?;
-    encode(&issued)
+            wanted: wanted?,
+        };
+        public.broker.read(request).await
+    };
+    let outcome = outcome.await;
+    ended(clock, "svid", began, &outcome);
+    outcome
 }
 
-fn encode(issued: &Issued) -> Result<Response, Error> {
+fn answered(outcome: Result<Response, Error>) -> Response {
+    outcome.unwrap_or_else(|error| problem::response(&error))
+}
+
+fn encode_x509(issued: &Issued) -> Result<Response, Error> {
+    let other = || Error::new(Code::Internal, "not a certificate");
+    let Product::X509Svid(made) = issued.product() else {
+        return Err(other());
+    };
+    let CredentialKind::X509Svid(svid) = &issued.credential().kind else {
+        return Err(other());
+    };
+    let body = X509SvidResponse {
+        certificate: &made.chain,
+        bundle: &made.bundle,
+        spiffe_id: issued.lineage().identity.id().as_str(),
+        serial: svid.serial.to_string(),
+        id: issued.credential().id.to_string(),
+        expires_at: issued.credential().expires_at.to_string(),
+    };
+    Ok(answer::unkept(body))
+}
+
+fn encode_jwt(issued: &Issued) -> Result<Response, Error> {
     let not_text = || Error::new(Code::Internal, "not an SVID");
     let Product::JwtSvid(svid) = issued.product() else {
         return Err(not_text());

@@ -37,7 +37,9 @@ async fn the_newest_version_is_read_and_the_lease_says_which() {
     let all = held.broker.credentials().await;
     let versions = all.iter().filter_map(|c| match &c.kind {
         CredentialKind::SecretLease(lease) => Some(lease.version),
-        CredentialKind::AccessToken(_) | CredentialKind::JwtSvid(_) => None,
+        CredentialKind::AccessToken(_)
+        | CredentialKind::JwtSvid(_)
+        | CredentialKind::X509Svid(_) => None,
     });
     let mut versions: Vec<_> = versions.collect();
     versions.sort_unstable();

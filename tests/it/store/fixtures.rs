@@ -59,6 +59,7 @@ fn grants() -> Grants {
         scopes: BTreeSet::from(["read".parse().unwrap(), "write".parse().unwrap()]),
         secrets: BTreeSet::from(["prod/*".parse().unwrap()]),
         jwt_svids: BTreeSet::new(),
+        x509_svid: true,
         uses: Some(3),
     };
     Grants::new(BTreeMap::from([(grant(), grant_of)]))

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use super::World;
 
 /// Tables that grow with what is issued.
-const LARGE: [&str; 9] = [
+const LARGE: [&str; 10] = [
     "entry",
     "leaf",
     "task",
@@ -18,6 +18,7 @@ const LARGE: [&str; 9] = [
     "session",
     "binding",
     "credential",
+    "certificate",
     "once",
     "spent",
 ];

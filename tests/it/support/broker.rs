@@ -13,6 +13,7 @@ use writ::cli::wire::{Wired, wire};
 use writ::config;
 use writ::domain::time::Timestamp;
 use writ::jobs::follower::Follower;
+use writ::jobs::revocations::{Report, Revocations};
 use writ::seams::{Clock, ManualClock, SystemEntropy};
 use writ::surface::http::public;
 use writ::surface::http::serve::{Limits, Listener, serve};
@@ -65,6 +66,7 @@ pub struct Broker {
     /// The data directory: database, keys, the files of the configuration.
     pub files: TempDir,
     follower: tokio::sync::Mutex<Follower>,
+    revocations: tokio::sync::Mutex<Revocations>,
     stop: CancellationToken,
 }
 
@@ -149,6 +151,7 @@ impl Broker {
             })
             .unwrap();
         let follower = tokio::sync::Mutex::new(Follower::new(Arc::clone(&wired.broker.store)));
+        let revocations = Revocations::new(Arc::clone(&wired.broker)).into();
         Self {
             wired,
             clock,
@@ -157,6 +160,7 @@ impl Broker {
             issuer,
             files,
             follower,
+            revocations,
             stop,
             world,
         }
@@ -207,6 +211,12 @@ impl Broker {
             .run(self.clock.elapsed())
             .await
             .unwrap();
+    }
+
+    /// Looks for revoked certificates once, as the job does four times a second.
+    pub async fn list_revoked(&self) -> Report {
+        let mut revocations = self.revocations.lock().await;
+        revocations.run(self.clock.now()).await.unwrap()
     }
 
     /// From now on nothing that happens in the world is told by webhook.

@@ -184,10 +184,31 @@ impl Client {
 
     /// A JWT-SVID for an audience, taken with the token of an earlier answer.
     pub async fn svid(&self, audience: &str, earlier: &Answer, key: Option<&SessionKey>) -> Answer {
-        let url = format!("{}/api/v1/svid/jwt", self.issuer);
-        let token = earlier.text("access_token");
         let body = serde_json::json!({ "audience": audience });
-        let request = self.http.post(&url).json(&body);
+        self.taken("svid/jwt", &body, earlier, key).await
+    }
+
+    /// A certificate for a signing request, taken with the token of an earlier answer.
+    pub async fn certificate(
+        &self,
+        csr: &str,
+        earlier: &Answer,
+        key: Option<&SessionKey>,
+    ) -> Answer {
+        let body = serde_json::json!({ "csr": csr });
+        self.taken("svid/x509", &body, earlier, key).await
+    }
+
+    async fn taken(
+        &self,
+        what: &str,
+        body: &Value,
+        earlier: &Answer,
+        key: Option<&SessionKey>,
+    ) -> Answer {
+        let url = format!("{}/api/v1/{what}", self.issuer);
+        let token = earlier.text("access_token");
+        let request = self.http.post(&url).json(body);
         let request = match key {
             Some(key) => request
                 .header("Authorization", format!("DPoP {token}"))
@@ -270,7 +291,13 @@ impl Answer {
             (status, code),
             "{self:?}"
         );
-        for member in ["access_token", "refresh_token", "value"] {
+        for member in [
+            "access_token",
+            "refresh_token",
+            "value",
+            "svid",
+            "certificate",
+        ] {
             assert!(self.json.get(member).is_none(), "{self:?}");
         }
     }

@@ -37,6 +37,7 @@ audiences = ["https://deploy.example", "https://billing.example"]
 scopes = ["deploy:read", "deploy:write"]
 secrets = ["ci/prod/*"]
 jwt_svids = ["https://db.example"]
+x509_svid = true
 "#;
 
 /// Bound to the job by issuer proof alone: no call out is ever made for it.

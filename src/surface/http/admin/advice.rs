@@ -13,6 +13,12 @@ pub const fn advice(code: Code) -> &'static str {
         Code::RequestMalformed | Code::GrantTypeUnsupported | Code::AuthorizationDetailsInvalid => {
             "mend the request: the caller sent what the reference does not describe"
         }
+        Code::CsrInvalid => {
+            "have the caller make a new signing request with its own key (`writ svid x509` does)"
+        }
+        Code::KeyRefused => {
+            "have the caller make another key: P-256, P-384, Ed25519, or RSA of 2048 to 4096 bits"
+        }
         Code::ProfileAmbiguous => {
             "have the caller name a profile, or let the `match` of the profiles exclude each other"
         }
@@ -72,6 +78,7 @@ pub const fn advice(code: Code) -> &'static str {
         Code::UsesExhausted => "raise `uses` of the grant, if the run honestly needs more",
         Code::Barred => "an operator barred it; the log says who and why",
         Code::CredentialRevoked => "it was revoked; its holder exchanges its evidence again",
+        Code::CertificateRefused => "set `x509_svid = true` in one of the profile's grants",
         Code::SecretRefused => "cover the path with `secrets` in one of the profile's grants",
         Code::OperatorRequired => {
             "run as root or the broker's user, or add the uid to listen.admin_uids"

@@ -9,7 +9,9 @@ use crate::broker::outstanding::CredentialState;
 use crate::domain::credential::{CredentialKind, CredentialRecord, RecallClass};
 use crate::domain::grant::{Audience, Scope, SecretPath};
 use crate::domain::ids::{CredentialId, LineageId, SessionId};
+use crate::domain::key::Thumbprint;
 use crate::domain::name::GrantName;
+use crate::domain::x509::Serial;
 
 /// A credential under a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +46,11 @@ pub enum GoodFor {
     JwtSvid {
         audience: Audience,
     },
+    X509Svid {
+        serial: Serial,
+        /// The thumbprint of the certified key.
+        key: Thumbprint,
+    },
 }
 
 /// Where it stands now.
@@ -55,6 +62,9 @@ pub enum StateView {
     Expired,
     /// Refused wherever it is shown.
     Revoked,
+    /// Revoked, and on the list of what is: whoever reads the list refuses it, with a copy that is five
+    /// minutes old at most.
+    Listed,
     /// Revoked, and yet taken until it expires by whoever verifies it offline.
     ExpiresAt,
     /// It was read and cannot be taken back: rotate it.
@@ -66,6 +76,7 @@ pub enum StateView {
 #[serde(rename_all = "snake_case")]
 pub enum RecallView {
     Revoked,
+    Listed,
     ExpiresAt,
     Exposed,
 }
@@ -101,6 +112,10 @@ impl From<&CredentialKind> for GoodFor {
             CredentialKind::JwtSvid(svid) => Self::JwtSvid {
                 audience: svid.audience.clone(),
             },
+            CredentialKind::X509Svid(svid) => Self::X509Svid {
+                serial: svid.serial,
+                key: svid.key,
+            },
         }
     }
 }
@@ -111,6 +126,7 @@ impl From<CredentialState> for StateView {
             CredentialState::Live => Self::Live,
             CredentialState::Expired => Self::Expired,
             CredentialState::Revoked => Self::Revoked,
+            CredentialState::Listed => Self::Listed,
             CredentialState::ExpiresAt => Self::ExpiresAt,
             CredentialState::Exposed => Self::Exposed,
         }
@@ -121,6 +137,7 @@ impl From<RecallClass> for RecallView {
     fn from(recall: RecallClass) -> Self {
         match recall {
             RecallClass::Online => Self::Revoked,
+            RecallClass::List => Self::Listed,
             RecallClass::Expiry => Self::ExpiresAt,
             RecallClass::None => Self::Exposed,
         }

@@ -1,0 +1,142 @@
+//! What is known of a certificate beside its bytes: its serial number, the authority that signs it, and
+//! the key that it is for.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use writ_keys::KeyId;
+
+use crate::domain::key::Thumbprint;
+use crate::domain::time::Timestamp;
+use crate::seams::Entropy;
+
+/// The serial number of a certificate (RFC 5280 §4.1.2.2): 126 random bits, positive, and of one length,
+/// so that its text has one spelling.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Serial([u8; Self::LEN]);
+
+impl Serial {
+    const LEN: usize = 16;
+
+    pub fn new(entropy: &dyn Entropy) -> Self {
+        let mut bytes = [0; Self::LEN];
+        entropy.fill(&mut bytes);
+        if let Some(first) = bytes.first_mut() {
+            *first = (*first & 0x3f) | 0x40;
+        }
+        Self(bytes)
+    }
+
+    /// Big-endian.
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Serial {
+    /// In hexadecimal, as `openssl x509 -serial` shows it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode_upper(self.0))
+    }
+}
+
+impl fmt::Debug for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Serial {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Serial {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut bytes = [0; Self::LEN];
+        hex::decode_to_slice(&text, &mut bytes).map_err(serde::de::Error::custom)?;
+        Ok(Self(bytes))
+    }
+}
+
+/// The authority that is to sign, and the end of its own certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedBy {
+    pub authority: KeyId,
+    pub ends: Timestamp,
+}
+
+/// A public key that its holder signed a request with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SubjectKey {
+    info: Vec<u8>,
+    bits: Vec<u8>,
+    thumbprint: Thumbprint,
+}
+
+impl SubjectKey {
+    /// For whoever verified the request.
+    pub(crate) const fn proven(info: Vec<u8>, bits: Vec<u8>, thumbprint: Thumbprint) -> Self {
+        Self {
+            info,
+            bits,
+            thumbprint,
+        }
+    }
+
+    /// The `SubjectPublicKeyInfo` in DER, as the request had it.
+    pub fn info(&self) -> &[u8] {
+        &self.info
+    }
+
+    /// The key alone: the bit string of the `SubjectPublicKeyInfo`.
+    pub fn bits(&self) -> &[u8] {
+        &self.bits
+    }
+
+    /// RFC 7638, the same as that of a DPoP proof by this key.
+    pub const fn thumbprint(&self) -> Thumbprint {
+        self.thumbprint
+    }
+}
+
+impl fmt::Debug for SubjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SubjectKey({})", self.thumbprint)
+    }
+}
+
+/// A certificate that is revoked although it has not expired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    pub authority: KeyId,
+    pub at: Timestamp,
+    /// Its own end.
+    pub until: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Same(u8);
+
+    impl Entropy for Same {
+        fn fill(&self, out: &mut [u8]) {
+            out.fill(self.0);
+        }
+    }
+
+    #[test]
+    fn a_serial_is_positive_and_of_one_length_whatever_was_drawn() {
+        for drawn in [0, 0x7f, 0x80, 0xff] {
+            let serial = Serial::new(&Same(drawn));
+            assert!(matches!(serial.as_bytes()[0], 0x40..=0x7f), "{serial}");
+            let text = serde_json::to_string(&serial).unwrap();
+            assert_eq!(text.len(), 34);
+            assert_eq!(serde_json::from_str::<Serial>(&text).unwrap(), serial);
+        }
+    }
+}
