@@ -328,7 +328,23 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_type_of_entity_is_denied() {
+    fn a31_a_forbid_that_cannot_be_evaluated_denies_and_tells_the_operator() {
+        let permit = "@id(\"all\") permit (principal, action, resource);";
+        let forbid = "@id(\"odd\") forbid (principal, action, resource)
+            when { 9223372036854775807 + context.now.toTime().toMilliseconds() == 0 };";
+        let Verdict::Permitted { .. } = token().judged_by(&set(permit)) else {
+            panic!("denied without the forbid");
+        };
+        let verdict = token().judged_by(&set(&format!("{permit}\n{forbid}")));
+        let Verdict::Denied { code, errors, .. } = verdict else {
+            panic!("permitted past a forbid that failed");
+        };
+        assert_eq!((code, errors.len()), (Code::PolicyDenied, 1));
+        assert!(errors.concat().contains("odd"), "{errors:?}");
+    }
+
+    #[test]
+    fn a31_an_unknown_type_of_entity_is_denied() {
         let policies = set("@id(\"all\") permit (principal, action, resource);");
         let known = token().put(|question| policies.vocabulary.scene(question).unwrap());
         assert!(matches!(

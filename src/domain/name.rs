@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_look_alike_are_refused() {
+    fn a32_names_that_look_alike_are_refused() {
         for bad in [
             "Deploy",
             "deploy ",
@@ -170,6 +170,8 @@ mod tests {
             "-deploy",
             "a/b",
             "deploy\u{200b}",
+            "d\u{e9}ploy",
+            "de\u{301}ploy",
             &"a".repeat(64),
         ] {
             assert!(bad.parse::<ProfileName>().is_err(), "{bad:?} was taken");

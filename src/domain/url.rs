@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_and_second_spellings_are_refused() {
+    fn a25_patterns_and_second_spellings_are_refused() {
         for (bad, why) in [
             ("https://.*.example.com", BadUrl::Host),
             ("https://*.example.com", BadUrl::Host),

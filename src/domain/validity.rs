@@ -60,7 +60,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_outlives_any_of_its_ends(
+        fn a38_nothing_outlives_any_of_its_ends(
             now in 0..4_000_000_000_000_000_i64,
             ttl in 0..100_000_u64,
             ends in proptest::collection::vec(0..4_000_000_000_000_000_i64, 0..5),

@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_over_the_cap_is_refused_whether_it_tells_its_length_or_not() {
+    async fn a71_a_body_over_the_cap_is_refused_whether_it_tells_its_length_or_not() {
         let server = Server::start(Limits {
             body_bytes: 8,
             ..Limits::default()
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_an_error_of_one_request() {
+    async fn a78_a_panic_is_an_error_of_one_request() {
         let server = Server::start(Limits::default()).await;
         let answer = server.ask(HELLO.replace("hello", "panic")).await;
         assert!(

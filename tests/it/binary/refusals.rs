@@ -140,3 +140,37 @@ async fn statement(ground: &Ground, sql: &'static str) {
     assert!(done.rows_affected() > 0);
     db.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a75_nothing_of_an_operator_or_of_the_platform_is_on_the_public_listener() {
+    let ground = Ground::new().await;
+    let server = ground.start().await;
+    ground.put_secret("ci/prod/db", "hunter2").await;
+    let http = ground.client().http;
+    for (method, path) in [
+        ("GET", "/api/v1/tasks"),
+        ("POST", "/api/v1/tasks/github%2F1%2F2%2F3/revoke"),
+        ("POST", "/api/v1/find"),
+        ("GET", "/api/v1/secrets"),
+        ("PUT", "/api/v1/secrets/ci/prod/db"),
+        ("DELETE", "/api/v1/secrets/ci/prod/db"),
+        ("POST", "/api/v1/keys"),
+        ("GET", "/api/v1/audit/export"),
+        ("GET", "/metrics"),
+        ("GET", "/readyz"),
+    ] {
+        let url = format!("{}{path}", ground.issuer);
+        let request = http.request(method.parse().unwrap(), url);
+        let status = request.body("stolen").send().await.unwrap().status();
+        assert_eq!(status, 404, "{method} {path}");
+    }
+    let listed = ground
+        .operator(&["secret", "list", "-o", "json"], "")
+        .await
+        .out;
+    assert!(
+        listed.contains("\"version\": 1") || listed.contains("\"version\":1"),
+        "{listed}"
+    );
+    server.stop().await;
+}
