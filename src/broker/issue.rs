@@ -6,6 +6,7 @@ use crate::attest::{Attested, Evidence};
 use crate::broker::find::spent;
 use crate::broker::issued::Issued;
 use crate::broker::laps::Laps;
+use crate::broker::met::Ground;
 use crate::broker::profiles::{Opening, Unmatched};
 use crate::broker::refuse::Trace;
 use crate::broker::settle::{Unsettled, overloaded};
@@ -79,38 +80,37 @@ impl Broker {
             audiences: self.audiences(&request, opening.profile),
             scopes: request.scopes,
         };
-        let mut shown = Shown::default();
-        let mut attempts = 0;
+        let (mut shown, mut attempts) = (Shown::default(), 0);
+        let mut ground = self.met.ground(&opening.task);
         // Each use of the evidence that was spent already is passed over once; only changes that
         // came first count as attempts.
         while attempts < ATTEMPTS {
-            let (standing, outcome) = self.try_issue(&attested, &opening, &ask, shown).await?;
-            match outcome {
+            let tried = self.try_issue(&attested, &opening, &ask, shown, ground);
+            let (standing, outcome) = tried.await?;
+            let denial = match outcome {
                 Ok(issued) => return Ok(issued),
-                Err(Unsettled::Again) => attempts += 1,
-                Err(Unsettled::EvidenceUsed(by)) => {
-                    shown = match used_again(&attested, opening.profile, &standing, by, shown) {
-                        Ok(shown) => shown,
-                        Err(denial) => {
-                            return Err(self
-                                .deny(
-                                    denial,
-                                    &Trace::of_evidence(&attested, Some(&opening.task), standing),
-                                )
-                                .await);
-                        }
-                    };
-                }
-                Err(Unsettled::Denied(denial)) => {
-                    return Err(self
-                        .deny(
-                            denial,
-                            &Trace::of_evidence(&attested, Some(&opening.task), standing),
-                        )
-                        .await);
-                }
                 Err(Unsettled::Failed(error)) => return Err(error),
-            }
+                Err(_) if ground == Ground::Presumed => {
+                    ground = Ground::Read;
+                    continue;
+                }
+                Err(Unsettled::Again) => {
+                    attempts += 1;
+                    continue;
+                }
+                Err(Unsettled::EvidenceUsed(by)) => {
+                    match used_again(&attested, opening.profile, &standing, by, shown) {
+                        Ok(again) => {
+                            shown = again;
+                            continue;
+                        }
+                        Err(denial) => denial,
+                    }
+                }
+                Err(Unsettled::Denied(denial)) => denial,
+            };
+            let trace = Trace::of_evidence(&attested, Some(&opening.task), standing);
+            return Err(self.deny(denial, &trace).await);
         }
         Err(overloaded(RETRY))
     }
@@ -122,6 +122,7 @@ impl Broker {
         opening: &Opening<'_>,
         ask: &Ask,
         shown: Shown,
+        ground: Ground,
     ) -> Result<(Standing, Result<Issued, Unsettled>), Error> {
         let Opening {
             profile,
@@ -129,11 +130,10 @@ impl Broker {
             instance,
         } = opening;
         let mut laps = Laps::start(self.clock.as_ref(), "issue");
-        let standing = self
-            .store
-            .standing(self.realm, task, instance, attested.key())
-            .await;
-        let standing = standing.map_err(|down| unavailable(&down))?;
+        let standing = match ground {
+            Ground::Presumed => Standing::default(),
+            Ground::Read => self.standing(attested, opening).await?,
+        };
         laps.done("standing");
         let named = case_of_task(task);
         let ties = Ties::Evidence(attested, named.as_ref());
@@ -159,7 +159,13 @@ impl Broker {
         let now = self.clock.now();
         let permit = match decide(&case, &self.policies.load(), now) {
             Ok(permit) => permit,
-            Err(refusal) => return Err(self.refuse(refusal, &Trace::of(&case, "issue")).await),
+            Err(refusal) => {
+                let presumed = ground == Ground::Presumed;
+                if presumed && self.standing(attested, opening).await?.task.is_some() {
+                    return Ok((standing, Err(Unsettled::Again)));
+                }
+                return Err(self.refuse(refusal, &Trace::of(&case, "issue")).await);
+            }
         };
         laps.done("decide");
         let minted = self.minter.mint(open(permit, None, self.scene(now)))?;
@@ -167,6 +173,17 @@ impl Broker {
         let settled = self.settle(minted).await;
         laps.done("settle");
         Ok((standing, settled))
+    }
+
+    async fn standing(
+        &self,
+        attested: &Attested,
+        Opening { task, instance, .. }: &Opening<'_>,
+    ) -> Result<Standing, Error> {
+        self.store
+            .standing(self.realm, task, instance, attested.key())
+            .await
+            .map_err(|down| unavailable(&down))
     }
 
     async fn unmatched(&self, unmatched: Unmatched, attested: &Attested) -> Error {

@@ -44,6 +44,7 @@ pub mod issue;
 pub mod issued;
 pub mod laps;
 pub mod listed;
+pub mod met;
 pub mod observe;
 pub mod open;
 pub mod outstanding;
@@ -71,6 +72,7 @@ pub struct Broker {
     pub attestors: Attestors,
     pub observer: Observer,
     pub profiles: profiles::Profiles,
+    pub met: met::Met,
     pub policies: Arc<ArcSwap<PolicySet>>,
     pub minter: Minter,
     pub key_encryption: KeyEncryptionKey,

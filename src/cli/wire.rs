@@ -10,6 +10,7 @@ use url::Url;
 use writ_keys::{CheckValue, CustodyError, KeyEncryptionKey, Keyring, Maker, Pki};
 
 use crate::broker::Broker;
+use crate::broker::met::Met;
 use crate::broker::observe::Rereads;
 use crate::broker::profiles::Profiles;
 use crate::broker::refuse::DenialMemory;
@@ -198,6 +199,7 @@ fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
         store,
         tokens: SeenTokens::new(TOKEN_CAPACITY),
         denials: DenialMemory::default(),
+        met: Met::default(),
         revocations: Board::default(),
         clock,
         entropy,

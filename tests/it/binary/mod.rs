@@ -6,4 +6,5 @@ mod drain;
 mod init;
 mod redaction;
 mod refusals;
+mod restart;
 mod told;
