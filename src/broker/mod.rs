@@ -35,6 +35,7 @@ use crate::seams::{Clock, Entropy};
 use crate::store::{Down, Store};
 
 pub mod administer;
+pub mod api_tokens;
 pub mod export;
 pub mod exposure;
 pub mod find;
@@ -71,6 +72,7 @@ pub struct Broker {
     pub staleness: Duration,
     pub attestors: Attestors,
     pub observer: Observer,
+    pub api_tokens: api_tokens::ApiTokens,
     pub profiles: profiles::Profiles,
     pub met: met::Met,
     pub policies: Arc<ArcSwap<PolicySet>>,

@@ -122,6 +122,7 @@ fn background(wired: Wired, stop: &CancellationToken) -> JoinSet<()> {
         Arc::clone(&broker.clock),
         stop.clone(),
     ));
+    jobs.spawn(loops::keep_tokens(Arc::clone(&broker), stop.clone()));
     jobs.spawn(loops::patrol(Arc::clone(&broker), stop.clone()));
     jobs.spawn(loops::reread(
         Arc::clone(&broker),

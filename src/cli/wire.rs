@@ -10,13 +10,14 @@ use url::Url;
 use writ_keys::{CheckValue, CustodyError, KeyEncryptionKey, Keyring, Maker, Pki};
 
 use crate::broker::Broker;
+use crate::broker::api_tokens::ApiTokens;
 use crate::broker::met::Met;
 use crate::broker::observe::Rereads;
 use crate::broker::profiles::Profiles;
 use crate::broker::refuse::DenialMemory;
 use crate::broker::settings::{KeyLocation, PolicyTexts};
 use crate::broker::token::SeenTokens;
-use crate::cli::wire_sources::{attestors, hooks, outbound, sources};
+use crate::cli::wire_sources::{Tokens, attestors, hooks, outbound, sources};
 use crate::config::Config;
 use crate::context::cache::FactCache;
 use crate::context::observe::Observer;
@@ -71,6 +72,8 @@ pub enum StartError {
     Peer { name: String, why: SetupError },
     #[error("the API token of `{name}` cannot be sent: {why}")]
     Token { name: String, why: CredentialError },
+    #[error("the tokens that APIs are asked with cannot be read: {0}")]
+    ApiTokens(crate::error::Error),
     #[error("`{0}` is not an address that can be used here")]
     Address(String),
     #[error("{0}: {1}")]
@@ -126,6 +129,8 @@ pub async fn wire(
         entropy,
     };
     let broker = Arc::new(broker(config, core)?);
+    let tokens = broker.take_api_tokens();
+    tokens.await.map_err(StartError::ApiTokens)?;
     let rereads = Arc::new(Rereads::new(REREAD_ROOM));
     let public = Arc::new(Public {
         broker: Arc::clone(&broker),
@@ -170,6 +175,9 @@ fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
     } = core;
     let settings = &config.broker;
     let outbound = outbound(config, Arc::clone(&clock));
+    let mut tokens = Tokens::default();
+    let attestors = attestors(config, &outbound, &clock, &mut tokens)?;
+    let sources = sources(config, &outbound, &mut tokens)?;
     let own: Audience = parsed(&settings.issuer)?;
     let issuer = settings.issuer.as_str().to_owned();
     let mut online = settings.online.clone();
@@ -181,12 +189,13 @@ fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
         own_audience: own,
         online,
         staleness: settings.limits.staleness,
-        attestors: attestors(config, &outbound, &clock)?,
+        attestors,
         observer: Observer {
             cache: FactCache::new(FACT_CAPACITY, Arc::clone(&clock)),
-            sources: sources(config, &outbound)?,
+            sources,
             clock: Arc::clone(&clock),
         },
+        api_tokens: ApiTokens::new(tokens.0),
         policies,
         minter: Minter {
             keys: ring,

@@ -24,12 +24,13 @@ use crate::context::json::JsonDesk;
 use crate::context::json_hook::DeskHook;
 use crate::context::kubernetes::KubernetesApi;
 use crate::context::rest::RestApi;
-use crate::context::settings::{ApiSettings, SourceSettings};
+use crate::context::settings::{ApiSettings, ApiToken, SourceSettings};
+use crate::context::stored_token::StoredToken;
 use crate::context::{ContextSource, Sources};
+use crate::domain::grant::SecretPath;
 use crate::domain::name::SourceName;
-use crate::domain::secret::Secret;
 use crate::outbound::{
-    Credential, CredentialError, Origin as Peerage, Outbound, OutboundSettings, Rules, Trust,
+    Form, Origin as Peerage, Outbound, OutboundSettings, Rules, Shown, Slot, Trust,
 };
 use crate::seams::Clock;
 
@@ -57,13 +58,14 @@ pub(super) fn attestors(
     config: &Config,
     outbound: &Outbound,
     clock: &Arc<dyn Clock>,
+    tokens: &mut Tokens,
 ) -> Result<Attestors, StartError> {
     let mut attestors = Attestors::default();
     for settings in &config.issuers {
         let issuer = settings.issuer.as_str().to_owned();
         attestors.register(
             issuer,
-            Arc::new(attestor(settings, config, outbound, clock)?),
+            Arc::new(attestor(settings, config, (outbound, clock), tokens)?),
         );
     }
     Ok(attestors)
@@ -72,8 +74,8 @@ pub(super) fn attestors(
 fn attestor(
     settings: &IssuerSettings,
     config: &Config,
-    outbound: &Outbound,
-    clock: &Arc<dyn Clock>,
+    (outbound, clock): (&Outbound, &Arc<dyn Clock>),
+    tokens: &mut Tokens,
 ) -> Result<OidcIssuer, StartError> {
     let trust_domain = config.broker.trust_domain.clone();
     let words = &settings.vocabulary;
@@ -94,7 +96,7 @@ fn attestor(
         keys: Arc::new(keys(settings, outbound, clock)?),
         preset,
         paths: words.paths.clone(),
-        review: review(settings, config, outbound)?,
+        review: review(settings, config, outbound, tokens)?,
     })
 }
 
@@ -109,7 +111,7 @@ pub(super) fn keys(
     let (origin, path) =
         Peerage::split(&discovery).map_err(|_| StartError::Address(issuer.clone()))?;
     let peer = outbound
-        .client_for(origin, rules(&settings.peer, None))
+        .client_for(origin, rules(&settings.peer, Shown::Nothing))
         .map_err(|why| StartError::Peer {
             name: settings.name.to_string(),
             why,
@@ -122,11 +124,12 @@ fn review(
     settings: &IssuerSettings,
     config: &Config,
     outbound: &Outbound,
+    tokens: &mut Tokens,
 ) -> Result<Option<TokenReview>, StartError> {
     let own = |source: &&SourceSettings| source.name == settings.name;
     match (settings.vocabulary.preset, config.sources.iter().find(own)) {
         (Preset::Kubernetes, Some(source)) => {
-            let api = api(source, outbound)?;
+            let api = api(source, outbound, tokens)?;
             Ok(api.map(|RestApi { peer, root }| TokenReview { peer, root }))
         }
         (Preset::GithubActions | Preset::GitlabCi | Preset::Kubernetes | Preset::Oidc, _) => {
@@ -139,46 +142,52 @@ fn review(
 pub(super) fn api(
     source: &SourceSettings,
     outbound: &Outbound,
+    tokens: &mut Tokens,
 ) -> Result<Option<RestApi>, StartError> {
     let Some(api) = &source.api else {
         return Ok(None);
     };
-    let token = api.token.as_ref();
-    let credential = token.map(|token| credential(source.preset, token));
-    rest(&source.name, api, credential, outbound).map(Some)
+    rest(&source.name, api, form(source.preset), (outbound, tokens)).map(Some)
 }
 
 fn rest(
     name: &SourceName,
     api: &ApiSettings,
-    credential: Option<Result<Credential, CredentialError>>,
-    outbound: &Outbound,
+    form: Form,
+    (outbound, tokens): (&Outbound, &mut Tokens),
 ) -> Result<RestApi, StartError> {
+    let shown = match &api.token {
+        ApiToken::Nothing => Shown::Nothing,
+        ApiToken::Given(token) => Shown::This(form.of(token).map_err(|why| {
+            let name = name.to_string();
+            StartError::Token { name, why }
+        })?),
+        ApiToken::Stored(path) => Shown::Held(tokens.slot(name, path, form)),
+    };
     let name = name.to_string();
-    let credential = credential.transpose().map_err(|why| StartError::Token {
-        name: name.clone(),
-        why,
-    })?;
     let (origin, root) = Peerage::split(api.url.as_str())
         .map_err(|_| StartError::Address(api.url.as_str().to_owned()))?;
     let peer = outbound
-        .client_for(origin, rules(&api.peer, credential))
+        .client_for(origin, rules(&api.peer, shown))
         .map_err(|why| StartError::Peer { name, why })?;
     let root = root.trim_end_matches('/').to_owned();
     Ok(RestApi { peer, root })
 }
 
-pub(super) fn sources(config: &Config, outbound: &Outbound) -> Result<Sources, StartError> {
+pub(super) fn sources(
+    config: &Config,
+    outbound: &Outbound,
+    tokens: &mut Tokens,
+) -> Result<Sources, StartError> {
     let mut sources: Sources = HashMap::new();
     for desk in &config.desks {
-        let token = desk.api.token.as_ref();
-        let credential = token.map(|token| shown(&desk.scheme, token));
-        let rest = rest(&desk.name, &desk.api, credential, outbound)?;
+        let form = form_of(&desk.scheme);
+        let rest = rest(&desk.name, &desk.api, form, (outbound, tokens))?;
         let asked = JsonDesk::new(rest, desk.case.clone());
         sources.insert(desk.name.clone(), Arc::new(asked));
     }
     for source in &config.sources {
-        let Some(rest) = api(source, outbound)? else {
+        let Some(rest) = api(source, outbound, tokens)? else {
             continue;
         };
         let source_of: Arc<dyn ContextSource> = match source.preset {
@@ -193,25 +202,38 @@ pub(super) fn sources(config: &Config, outbound: &Outbound) -> Result<Sources, S
     Ok(sources)
 }
 
-/// The API's token, in the header where its vendor looks for it.
-fn credential(preset: Preset, token: &Secret) -> Result<Credential, CredentialError> {
+/// How an API is shown its token.
+fn form(preset: Preset) -> Form {
     match preset {
-        Preset::GithubActions | Preset::Kubernetes | Preset::Oidc => Credential::bearer(token),
-        Preset::GitlabCi => {
-            Credential::in_header(http::HeaderName::from_static("private-token"), token)
-        }
+        Preset::GithubActions | Preset::Kubernetes | Preset::Oidc => Form::Bearer,
+        Preset::GitlabCi => Form::Header(http::HeaderName::from_static("private-token")),
     }
 }
 
-/// A desk's token, as its scheme has it.
-fn shown(scheme: &TokenScheme, token: &Secret) -> Result<Credential, CredentialError> {
+fn form_of(scheme: &TokenScheme) -> Form {
     match scheme {
-        TokenScheme::Basic => Credential::basic(token),
-        TokenScheme::Word(word) => Credential::scheme(word, token),
+        TokenScheme::Basic => Form::Basic,
+        TokenScheme::Word(word) => Form::Word(word.clone()),
     }
 }
 
-fn rules(peer: &PeerRules, credential: Option<Credential>) -> Rules {
+/// The tokens that are stored in the ledger, one slot for each source and desk.
+#[derive(Default)]
+pub(super) struct Tokens(pub(super) Vec<StoredToken>);
+
+impl Tokens {
+    fn slot(&mut self, of: &SourceName, path: &SecretPath, form: Form) -> Slot {
+        if let Some(known) = self.0.iter().find(|token| token.of() == of) {
+            return known.slot();
+        }
+        let token = StoredToken::new(of.clone(), path.clone(), form);
+        let slot = token.slot();
+        self.0.push(token);
+        slot
+    }
+}
+
+fn rules(peer: &PeerRules, shown: Shown) -> Rules {
     let trust = peer
         .roots
         .clone()
@@ -219,7 +241,7 @@ fn rules(peer: &PeerRules, credential: Option<Credential>) -> Rules {
     Rules {
         networks: peer.networks.clone(),
         trust,
-        credential,
+        shown,
         ..Rules::json()
     }
 }

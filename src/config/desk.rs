@@ -6,11 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 use super::check::{Scene, distinct};
-use super::files;
 use super::findings::Findings;
 use super::problem::Rule;
 use super::raw::{RawCase, RawDesk, RawDeskApi, RawDeskWebhook, RawField, RawSource, Text};
-use super::source;
+use super::{api, files, source};
 use crate::attest::settings::PeerRules;
 use crate::context::desk::{
     CaseMapping, DeskHookSettings, DeskSettings, FieldMapping, StatusMapping, TokenScheme, Writer,
@@ -70,21 +69,13 @@ fn api(
     findings: &mut Findings<'_>,
 ) -> Option<ApiSettings> {
     let raw = section.get_ref();
-    let url = source::url(&raw.url, scene, findings);
-    let file = raw.token_file.as_ref();
-    let token = file.map(|file| files::secret(findings, file));
-    if token.is_none() {
-        let what = "the API is asked without a token";
-        findings.warn(section.span(), Rule::ApiWithoutToken, what);
-    }
-    Some(ApiSettings {
-        url: url?,
-        token: match token {
-            Some(read) => Some(read?),
-            None => None,
-        },
-        peer,
-    })
+    let named = api::Named {
+        section: section.span(),
+        url: &raw.url,
+        token_file: raw.token_file.as_ref(),
+        token_secret: raw.token_secret.as_ref(),
+    };
+    api::check(&named, peer, scene, findings)
 }
 
 fn scheme(raw: &RawDeskApi, findings: &mut Findings<'_>) -> Option<TokenScheme> {

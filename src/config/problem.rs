@@ -151,7 +151,9 @@ rules! {
     // Unwise, but not refused.
     AudienceUnused = "audience_unused": "grant the audience in a profile, or remove it here",
     AnyWorkflow = "any_workflow": "match `environment`, `job_workflow_ref` or `ref` as well",
-    ApiWithoutToken = "api_without_token": "give `token_file`: without it the vendor answers few requests, and none about private repositories",
+    OwnSecretGranted = "own_secret_granted": "grant a path elsewhere",
+    TokenSecretPlace = "token_secret_place": "keep the token below writ/, where no profile can grant it: writ secret put writ/NAME",
+    ApiWithoutToken = "api_without_token": "give `token_file` or `token_secret`: without it the vendor answers few requests, and none about private repositories",
     EnvironmentUnbound = "environment_unbound": "bind the profile to the `environment` record and pin its `protection_rules`",
     LeaseOutlivesToken = "lease_outlives_token": "keep lease_ttl <= token_ttl: a lease ends with the token it was read with",
     NothingGranted = "nothing_granted": "configure a source, a profile, and the shipped or your own policies",

@@ -108,6 +108,7 @@ pub(super) struct RawSource {
 pub(super) struct RawApi {
     pub(super) url: Text,
     pub(super) token_file: Option<Text>,
+    pub(super) token_secret: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,6 +135,7 @@ pub(super) struct RawDesk {
 pub(super) struct RawDeskApi {
     pub(super) url: Text,
     pub(super) token_file: Option<Text>,
+    pub(super) token_secret: Option<Text>,
     pub(super) token_scheme: Option<Text>,
 }
 

@@ -9,11 +9,11 @@ use jsonwebtoken::Algorithm;
 use toml::Spanned;
 
 use super::check::{Scene, distinct};
-use super::files;
 use super::findings::{Bounds, Findings};
 use super::mapping;
 use super::problem::Rule;
 use super::raw::{RawApi, RawSource, Text};
+use super::{api, files};
 use crate::attest::preset::Preset;
 use crate::attest::settings::{IssuerSettings, PeerRules};
 use crate::context::settings::{ApiSettings, HookSecret, SourceSettings};
@@ -128,21 +128,13 @@ fn api(
         let what = "the broker cannot read this vendor's API";
         findings.refuse(section.span(), Rule::PullUnsupported, what);
     }
-    let url = url(&raw.url, scene, findings);
-    let file = raw.token_file.as_ref();
-    let token = file.map(|file| files::secret(findings, file));
-    if token.is_none() {
-        let what = "the API is asked without a token";
-        findings.warn(section.span(), Rule::ApiWithoutToken, what);
-    }
-    Some(ApiSettings {
-        url: url?,
-        token: match token {
-            Some(read) => Some(read?),
-            None => None,
-        },
-        peer: peer.clone(),
-    })
+    let named = api::Named {
+        section: section.span(),
+        url: &raw.url,
+        token_file: raw.token_file.as_ref(),
+        token_secret: raw.token_secret.as_ref(),
+    };
+    api::check(&named, peer.clone(), scene, findings)
 }
 
 pub(super) fn url(text: &Text, scene: &Scene, findings: &mut Findings<'_>) -> Option<BaseUrl> {

@@ -67,6 +67,10 @@ pub(super) fn secret(
     let template = template(text, words, findings)?;
     let pattern = filled(&template)?.parse::<SecretPattern>();
     unfit_unless(pattern.is_ok(), text, findings);
+    if pattern.is_ok_and(|pattern| pattern.is_own()) {
+        let what = "what is below writ/ is the broker's own, and no workload reads it";
+        findings.refuse(text.span(), Rule::OwnSecretGranted, what);
+    }
     Some(template)
 }
 

@@ -204,6 +204,11 @@ const CASES: &[Case] = &[
     ("[\"rsa\"]", "[\"rsa\", \"hook\"]", Rule::RsaKey, "rsa_key_files"),
     ("rsa_key_files = [\"rsa\"]\n", "", Rule::RsaWithoutKey, "rs256_audiences"),
     ("token_file = \"token\"", "token_file = \"short\"", Rule::SecretWeak, "token_file"),
+    ("token_file = \"token\"", "token_file = \"token\"\ntoken_secret = \"writ/x\"", Rule::Contradiction, "token_secret"),
+    ("token_file = \"token\"", "token_secret = \"ci/x\"", Rule::TokenSecretPlace, "token_secret"),
+    ("token_file = \"token\"", "token_secret = \"writ/../x\"", Rule::Value, "token_secret"),
+    ("secrets = [\"ci/{repository_id}/*\"]", "secrets = [\"writ/*\"]", Rule::OwnSecretGranted, "secrets"),
+    ("secrets = [\"ci/{repository_id}/*\"]", "secrets = [\"writ/desk\"]", Rule::OwnSecretGranted, "secrets"),
     ("https://gitlab.example\"", "http://gitlab.example\"", Rule::PlainHttpSource, "http://gitlab"),
     ("https://api.github.com", "http://api.github.com", Rule::PlainHttpSource, "url"),
     // Desks.

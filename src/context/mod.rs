@@ -26,6 +26,7 @@ pub mod kubernetes;
 pub mod observe;
 pub mod rest;
 pub mod settings;
+pub mod stored_token;
 
 /// Something that can be asked for records.
 pub trait ContextSource: Send + Sync {

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::attest::preset::Preset;
 use crate::attest::settings::PeerRules;
 use crate::domain::context::RecordKind;
+use crate::domain::grant::SecretPath;
 use crate::domain::name::SourceName;
 use crate::domain::profile::Via;
 use crate::domain::secret::Secret;
@@ -71,8 +72,18 @@ impl HookSecret {
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
     pub url: BaseUrl,
-    pub token: Option<Secret>,
+    pub token: ApiToken,
     pub peer: PeerRules,
+}
+
+/// What an API is asked with.
+#[derive(Debug, Clone)]
+pub enum ApiToken {
+    Nothing,
+    /// The same for as long as the server runs.
+    Given(Secret),
+    /// The newest version of a secret in the broker's own store.
+    Stored(SecretPath),
 }
 
 /// The fields of a record that a way of observing sees. A binding on any other field could never be

@@ -238,12 +238,22 @@ impl SecretPath {
 }
 
 impl SecretPattern {
+    /// Whether the path is one of these. What the broker keeps for itself never is, whatever a
+    /// placeholder came to.
     pub fn matches(&self, path: &SecretPath) -> bool {
+        if path.is_own() {
+            return false;
+        }
         if self.below {
             path.is_below(&self.path)
         } else {
             *path == self.path
         }
+    }
+
+    /// Whether it can only name what the broker keeps for itself.
+    pub fn is_own(&self) -> bool {
+        self.path.is_own()
     }
 
     fn covers(&self, inner: &Self) -> bool {
@@ -257,12 +267,19 @@ impl SecretPattern {
 }
 
 impl SecretPath {
+    /// Whether the broker keeps it for itself: below `writ/`. No workload reads there.
+    pub fn is_own(&self) -> bool {
+        self.0.split('/').next() == Some(OWN)
+    }
+
     fn is_below(&self, parent: &Self) -> bool {
         self.0
             .strip_prefix(parent.as_str())
             .is_some_and(|rest| rest.starts_with('/'))
     }
 }
+
+const OWN: &str = "writ";
 
 impl FromStr for Scope {
     type Err = BadGrant;

@@ -80,6 +80,15 @@ pub async fn retry(broker: Arc<Broker>, rereads: Arc<Rereads>, stop: Cancellatio
     }
 }
 
+/// Sends the tokens that are stored now, a moment after they were put.
+pub async fn keep_tokens(broker: Arc<Broker>, stop: CancellationToken) {
+    while tick(broker.clock.as_ref(), TOKENS_EVERY, &stop).await {
+        if let Err(why) = broker.take_api_tokens().await {
+            tracing::error!(code = %why.code(), internal = why.internal(), "the APIs' tokens stay as they are");
+        }
+    }
+}
+
 /// Replaces keys that have grown old.
 pub async fn rotate(rotation: Rotation, clock: Arc<dyn Clock>, stop: CancellationToken) {
     while tick(clock.as_ref(), ROTATE_EVERY, &stop).await {
@@ -135,6 +144,7 @@ const fn precise(count: u64) -> f64 {
     count as f64
 }
 
+const TOKENS_EVERY: Duration = Duration::from_secs(1);
 const SEQUENCE_EVERY: Duration = Duration::from_secs(1);
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);

@@ -47,6 +47,8 @@ pub enum Rule {
     Path,
     #[error("a header may not be chosen by the caller")]
     Header,
+    #[error("there is no token to ask with: none is stored, or it cannot be sent")]
+    NoCredential,
 }
 
 /// Why no peer could be made.

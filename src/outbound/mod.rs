@@ -36,7 +36,7 @@ pub use origin::{Origin, OriginError};
 pub use peer::{Peer, Response};
 pub use probe::Blocked;
 pub use resolve::{Lookup, SystemLookup};
-pub use rules::{Content, Credential, CredentialError, Rules, Trust};
+pub use rules::{Content, Credential, CredentialError, Form, Rules, Shown, Slot, Trust};
 
 /// What holds for every peer.
 #[derive(Clone, Debug)]

@@ -216,9 +216,7 @@ impl Inner {
         let mut request = reqwest::Request::new(call.method, self.origin.url(&call.path)?);
         let headers = request.headers_mut();
         *headers = call.headers;
-        if let Some(credential) = &self.rules.credential {
-            credential.put(headers);
-        }
+        self.rules.shown.put(headers)?;
         if self.rules.content == Content::Json {
             let json = HeaderValue::from_static("application/json");
             headers.entry(header::ACCEPT).or_insert(json);
@@ -319,7 +317,7 @@ mod tests {
 
     use super::*;
     use crate::outbound::{
-        Credential, Lookup, OutboundSettings, SetupError, Trust,
+        Credential, Lookup, OutboundSettings, SetupError, Shown, Slot, Trust,
         address::AddressKind,
         trap::{Trap, answer},
     };
@@ -698,13 +696,42 @@ mod tests {
         let trap = Trap::answering(answer("401 Unauthorized", "text/html", "")).await;
         let token = Secret::from("hunter2".to_owned());
         let rules = Rules {
-            credential: Some(Credential::bearer(&token).unwrap()),
+            shown: Shown::This(Credential::bearer(&token).unwrap()),
             ..rules()
         };
         let peer = fixture.peer_with(&trap, rules);
         let error = fixture.get(&peer).await.unwrap_err();
         assert!(trap.requests()[0].contains("authorization: Bearer hunter2\r\n"));
         assert!(!format!("{error} {error:?} {peer:?}").contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn without_the_credential_that_it_is_to_show_nothing_is_sent() {
+        let fixture = Fixture::new();
+        let trap = Trap::answering(answer("401 Unauthorized", "text/html", "")).await;
+        let slot = Slot::default();
+        let rules = Rules {
+            shown: Shown::Held(slot.clone()),
+            ..rules()
+        };
+        let peer = fixture.peer_with(&trap, rules);
+        // More often than the breaker takes: the peer did not fail.
+        for _ in 0..20 {
+            let error = fixture.get(&peer).await.unwrap_err();
+            assert_eq!(error, OutboundError::Refused(Rule::NoCredential));
+        }
+        assert!(trap.requests().is_empty());
+        for text in ["first", "second"] {
+            slot.hold(Some(
+                Credential::bearer(&Secret::from(text.to_owned())).unwrap(),
+            ));
+            fixture.get(&peer).await.unwrap_err();
+            let last = trap.requests().pop().unwrap();
+            assert!(
+                last.contains(&format!("authorization: Bearer {text}\r\n")),
+                "{last}"
+            );
+        }
     }
 
     #[tokio::test]

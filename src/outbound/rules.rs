@@ -1,13 +1,16 @@
 //! What one peer is allowed and given: its networks, its trust, its cap, its credential.
 
 use std::fmt;
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
+use super::error::{OutboundError, Rule};
 use crate::domain::secret::Secret;
 
 /// The rules of one peer.
@@ -16,8 +19,7 @@ pub struct Rules {
     /// Networks beyond the public ones that the origin's name may resolve into.
     pub networks: Vec<IpNet>,
     pub trust: Trust,
-    /// Sent with every request, when present.
-    pub credential: Option<Credential>,
+    pub shown: Shown,
     /// The largest body that is read, in bytes.
     pub max_body: usize,
     pub content: Content,
@@ -29,7 +31,7 @@ impl Rules {
         Self {
             networks: Vec::new(),
             trust: Trust::Platform,
-            credential: None,
+            shown: Shown::Nothing,
             max_body: 256 * 1024,
             content: Content::Json,
         }
@@ -54,6 +56,45 @@ pub enum Content {
     Any,
 }
 
+/// What is sent with every request.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    Nothing,
+    This(Credential),
+    /// What the slot holds at that moment. While it holds nothing, nothing is sent at all.
+    Held(Slot),
+}
+
+impl Shown {
+    /// Puts what is shown into a request.
+    ///
+    /// # Errors
+    /// There is nothing to show yet.
+    pub(super) fn put(&self, headers: &mut HeaderMap) -> Result<(), OutboundError> {
+        match self {
+            Self::Nothing => {}
+            Self::This(credential) => credential.put(headers),
+            Self::Held(slot) => slot
+                .0
+                .load()
+                .as_deref()
+                .ok_or(OutboundError::Refused(Rule::NoCredential))?
+                .put(headers),
+        }
+        Ok(())
+    }
+}
+
+/// A credential that is replaced while the server runs. Clones are the same slot.
+#[derive(Clone, Debug, Default)]
+pub struct Slot(Arc<ArcSwapOption<Credential>>);
+
+impl Slot {
+    pub fn hold(&self, credential: Option<Credential>) {
+        self.0.store(credential.map(Arc::new));
+    }
+}
+
 /// What the peer knows the broker by, in the header that it looks for it in. Shown nowhere: not in
 /// `Debug`, not in an error.
 #[derive(Clone)]
@@ -67,29 +108,48 @@ pub struct Credential {
 #[error("the token is empty or holds characters that cannot be sent")]
 pub struct CredentialError;
 
+/// How a peer is shown a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// RFC 6750. A token is taken as it is; a trailing line break from a file must be cut off before.
+    Bearer,
+    /// Behind a word of the vendor's own.
+    Word(String),
+    /// RFC 7617 §2: the token is `user:password`.
+    Basic,
+    /// Alone in a header of the vendor's own.
+    Header(HeaderName),
+}
+
+impl Form {
+    /// The token in this form.
+    ///
+    /// # Errors
+    /// No header can carry it.
+    pub fn of(&self, token: &Secret) -> Result<Credential, CredentialError> {
+        match self {
+            Self::Bearer => Credential::bearer(token),
+            Self::Word(word) => Credential::word(word, token),
+            Self::Basic => Credential::basic(token),
+            Self::Header(name) => Credential::of(name.clone(), plain(token)?),
+        }
+    }
+}
+
 impl Credential {
-    /// A bearer token (RFC 6750). It is taken as it is; a trailing line break from a file must be cut
-    /// off before.
     pub fn bearer(token: &Secret) -> Result<Self, CredentialError> {
-        Self::scheme("Bearer", token)
+        Self::word("Bearer", token)
     }
 
-    /// A token behind a word of the vendor's own.
-    pub fn scheme(word: &str, token: &Secret) -> Result<Self, CredentialError> {
+    fn word(word: &str, token: &Secret) -> Result<Self, CredentialError> {
         let text = Zeroizing::new(format!("{word} {}", plain(token)?));
         Self::of(header::AUTHORIZATION, &text)
     }
 
-    /// `user:password` (RFC 7617 §2).
-    pub fn basic(pair: &Secret) -> Result<Self, CredentialError> {
+    fn basic(pair: &Secret) -> Result<Self, CredentialError> {
         let encoded = Zeroizing::new(STANDARD.encode(plain(pair)?));
         let text = Zeroizing::new(format!("Basic {}", encoded.as_str()));
         Self::of(header::AUTHORIZATION, &text)
-    }
-
-    /// A token in a header of the vendor's own.
-    pub fn in_header(name: HeaderName, token: &Secret) -> Result<Self, CredentialError> {
-        Self::of(name, plain(token)?)
     }
 
     fn of(header: HeaderName, text: &str) -> Result<Self, CredentialError> {
@@ -99,7 +159,7 @@ impl Credential {
     }
 
     /// Puts it into a request, in place of whatever the caller put there.
-    pub(super) fn put(&self, headers: &mut HeaderMap) {
+    fn put(&self, headers: &mut HeaderMap) {
         headers.insert(self.header.clone(), self.value.clone());
     }
 }
@@ -123,10 +183,13 @@ mod tests {
     fn a_credential_is_never_shown() {
         let credential = Credential::bearer(&Secret::from("hunter2".to_owned())).unwrap();
         let rules = Rules {
-            credential: Some(credential),
+            shown: Shown::This(credential.clone()),
             ..Rules::json()
         };
         assert!(!format!("{rules:?}").contains("hunter2"));
+        let slot = Slot::default();
+        slot.hold(Some(credential));
+        assert!(!format!("{:?}", Shown::Held(slot)).contains("hunter2"));
     }
 
     #[test]
@@ -134,12 +197,9 @@ mod tests {
         for text in ["", "a\r\nx: y", "a b", "a\n"] {
             let token = Secret::from(text.to_owned());
             let own = HeaderName::from_static("private-token");
-            for made in [
-                Credential::bearer(&token),
-                Credential::basic(&token),
-                Credential::in_header(own, &token),
-            ] {
-                assert_eq!(made.map(|_| ()), Err(CredentialError), "{text:?}");
+            for form in [Form::Bearer, Form::Basic, Form::Header(own)] {
+                let made = form.of(&token).map(|_| ());
+                assert_eq!(made, Err(CredentialError), "{form:?} {text:?}");
             }
         }
     }

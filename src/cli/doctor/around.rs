@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 
-use super::super::wire_sources::{api, keys};
+use super::super::wire_sources::{Tokens, api, keys};
 use super::Report;
 use crate::attest::jwks::KeyFault;
 use crate::attest::preset::Preset;
 use crate::config::Config;
-use crate::context::settings::SourceSettings;
+use crate::context::settings::{ApiToken, SourceSettings};
 use crate::outbound::Outbound;
 use crate::seams::Clock;
 
@@ -54,7 +54,14 @@ pub(super) async fn source_api(
     report: &mut Report,
 ) {
     let check = format!("API of {}", source.name);
-    let rest = match api(source, outbound) {
+    if let Some(ApiToken::Stored(path)) = source.api.as_ref().map(|api| &api.token) {
+        report.sound(
+            &check,
+            format!("not asked here: its token is the running broker's secret {path}"),
+        );
+        return;
+    }
+    let rest = match api(source, outbound, &mut Tokens::default()) {
         Ok(Some(rest)) => rest,
         Ok(None) => return,
         Err(error) => {

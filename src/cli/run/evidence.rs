@@ -17,7 +17,7 @@ use super::super::way::Way;
 use super::failure::Failed;
 use super::secrets::variable;
 use crate::domain::secret::Secret;
-use crate::outbound::{Content, Credential, Origin, Rules};
+use crate::outbound::{Content, Credential, Origin, Rules, Shown};
 
 /// What was asked for with `--evidence`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,7 +205,7 @@ async fn ask_github(
     let path = format!("{path}{separator}audience={audience}");
     let credential = Credential::bearer(token).map_err(|error| unusable(error.to_string()))?;
     let rules = Rules {
-        credential: Some(credential),
+        shown: Shown::This(credential),
         content: Content::Any,
         ..Rules::json()
     };
