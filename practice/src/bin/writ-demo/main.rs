@@ -1,5 +1,5 @@
-//! `writ-demo`: plays pipeline runs against a real `writ server` and shows what becomes of what they
-//! hold when their world changes. The practice world runs in this process; the broker is the given
+//! `writ-demo`: plays pipeline runs and agents against a real `writ server` and shows what becomes of what
+//! they hold when their world changes. The practice world runs in this process; the broker is the given
 //! binary, with a database and keys of its own, and knows nothing of the demo. It ends with a
 //! failure unless every step held.
 
@@ -9,6 +9,7 @@ mod operator;
 mod outside;
 mod place;
 mod server;
+mod session;
 mod stage;
 mod stories;
 mod tell;
@@ -20,7 +21,8 @@ use std::sync::Arc;
 
 use clap::Parser;
 use writ_practice::{
-    HookSettings, HookTarget, NewRepo, Options, Reviewer, ReviewerKind, Rules, World, http_client,
+    Desk, DeskHook, DeskSecret, HookSettings, HookTarget, NewRepo, Options, Reviewer, ReviewerKind,
+    Rules, Site, World, http_client,
 };
 
 use crate::operator::Operator;
@@ -69,24 +71,32 @@ async fn main() -> ExitCode {
 
 async fn run(writ: PathBuf, place: &Place) -> Result<(), Trouble> {
     let tell = Teller::new();
-    let world = World::start(Options::default()).await?;
+    let world = World::start(Options {
+        agents: vec![AGENTS.to_owned()],
+        desks: vec![DESK.to_owned()],
+        ..Options::default()
+    })
+    .await?;
+    let (agents, desk) = (
+        Arc::clone(world.agents(AGENTS)?),
+        Arc::clone(world.desk(DESK)?),
+    );
     let site = Arc::clone(world.site("")?);
     let repo = site.create_repo(NewRepo::new(OWNER, REPOSITORY_NAME))?;
     site.create_environment(Stage::environment(ENVIRONMENT, protected()))?;
     site.create_environment(Stage::environment(OTHER_ENVIRONMENT, Rules::default()))?;
-    site.hooks().set(HookSettings {
-        enabled: true,
-        targets: vec![HookTarget {
-            url: format!("{}/hooks/github", place.issuer()),
-            secret: place.hook_secret.clone(),
-        }],
-    })?;
+    heard(&site, &desk, place)?;
     let http = http_client("writ-demo")?;
-    let configuration = place.furnish(&site, repo)?;
+    desk.set_hook(Some(DeskHook {
+        url: format!("{}/hooks/desk", place.issuer()),
+        secret: DeskSecret::Body(place.hook_secret.clone()),
+    }));
+    let configuration = place.furnish(&site, repo, &agents, &desk)?;
     let mut server = Server::start(&writ, &configuration, place)?;
     server.ready(&http, place).await?;
     tell.title("The world")?;
     tell.say(&format!("CI system   {}", site.issuer()))?;
+    tell.say(&format!("ticket desk {}", desk.api_url()))?;
     tell.say(&format!(
         "broker      {} ({})",
         place.issuer(),
@@ -94,6 +104,8 @@ async fn run(writ: PathBuf, place: &Place) -> Result<(), Trouble> {
     ))?;
     let mut stage = Stage {
         site,
+        agents,
+        desk,
         http,
         issuer: place.issuer(),
         billing_secret: place.billing_secret.clone(),
@@ -116,11 +128,28 @@ async fn run(writ: PathBuf, place: &Place) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// Has the world tell the broker of changes by signed webhooks.
+fn heard(site: &Site, desk: &Desk, place: &Place) -> Result<(), Trouble> {
+    site.hooks().set(HookSettings {
+        enabled: true,
+        targets: vec![HookTarget {
+            url: format!("{}/hooks/github", place.issuer()),
+            secret: place.hook_secret.clone(),
+        }],
+    })?;
+    Ok(())
+}
+
 async fn play(stage: &mut Stage, place: &Place) -> Result<(), Trouble> {
     stories::cancelled::play(stage).await?;
     stories::changed::play(stage).await?;
+    stories::case::play(stage).await?;
     stories::revoked::play(stage, place).await
 }
+
+/// Where agents get their identity, and where their cases are.
+const AGENTS: &str = "/agents";
+const DESK: &str = "/desk";
 
 /// Deployments wait for a person.
 fn protected() -> Rules {

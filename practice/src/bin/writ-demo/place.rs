@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use writ_practice::{CreatedRepo, Options, Site};
+use writ_practice::{Agents, CreatedRepo, Desk, Options, Site};
 
 use crate::outside;
 use crate::trouble::Trouble;
@@ -54,11 +54,19 @@ impl Place {
         self.file("server.log")
     }
 
-    /// Writes the configuration with the secrets it names, for the runs of one repository.
-    pub(crate) fn furnish(&self, site: &Site, repo: CreatedRepo) -> Result<PathBuf, Trouble> {
+    /// Writes the configuration with the secrets it names, for the runs of one repository and the agents
+    /// of one desk.
+    pub(crate) fn furnish(
+        &self,
+        site: &Site,
+        repo: CreatedRepo,
+        agents: &Agents,
+        desk: &Desk,
+    ) -> Result<PathBuf, Trouble> {
         write_secret(&self.file("hook-secret"), &self.hook_secret)?;
         write_secret(&self.file("api-token"), &Options::default().api_token)?;
-        let text = self.configuration(site.issuer(), site.api_url(), repo);
+        let mut text = self.configuration(site.issuer(), site.api_url(), repo);
+        text.push_str(&cases(agents.issuer(), &desk.api_url()));
         let path = self.file("writ.toml");
         std::fs::write(&path, text).map_err(Trouble::io("write the configuration"))?;
         Ok(path)
@@ -133,6 +141,61 @@ secrets = ["ci/prod/*"]
     }
 }
 
+/// Agents at work on the cases of a desk.
+fn cases(agents: &str, desk: &str) -> String {
+    format!(
+        r#"
+[[source]]
+name = "agents"
+preset = "oidc"
+issuer = "{agents}"
+[source.claims.agent_id]
+is = "id"
+
+[[desk]]
+name = "desk"
+[desk.api]
+url = "{desk}"
+token_file = "api-token"
+[desk.webhook]
+secret_files = ["hook-secret"]
+case = "/case/id"
+[desk.case]
+path = "/cases/{{id}}"
+id = "/id"
+version = "/version"
+[desk.case.status]
+at = "/state"
+open = ["open", "waiting"]
+closed = ["solved"]
+[desk.case.field.assignee]
+at = "/assignee/id"
+writable_by = []
+[desk.case.field.account]
+at = "/account/id"
+
+[[profile]]
+name = "support"
+source = "agents"
+match = {{ agent_id = ["agent-7", "agent-8"] }}
+case_of = "desk"
+opens_when = {{ assignee = "agent_id" }}
+instance = "{{agent_id}}"
+
+[[profile.binding]]
+record = "case"
+require = {{ status = "open" }}
+pin = ["account"]
+max_age = "{CASE_MAX_AGE_SECS}s"
+via = ["pull"]
+
+[profile.grant.case]
+audiences = ["{BILLING}"]
+scopes = ["case:read"]
+"#
+    )
+}
+
 fn free_addresses() -> std::io::Result<[SocketAddr; 2]> {
     // Both are held at once, so that they differ; the server takes them right after.
     let listeners = [
@@ -166,6 +229,9 @@ pub(crate) const OTHER_ENVIRONMENT: &str = "staging";
 /// No webhook tells of an edited environment, so this is how soon an edit is seen. Short, so that
 /// the demo is; tens of seconds are usual.
 pub(crate) const ENVIRONMENT_MAX_AGE_SECS: u64 = 2;
+
+/// How soon a case that was given away is seen where the webhook about it is lost. Short, as above.
+const CASE_MAX_AGE_SECS: u64 = 2;
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use writ_practice::{EnvironmentSpec, Rules, Site, StartJob, StartRun};
+use writ_practice::{Agents, Desk, EnvironmentSpec, Rules, Site, StartJob, StartRun};
 
 use crate::call::{Answer, Call, Refusal};
 use crate::job::Job;
@@ -17,6 +17,8 @@ use crate::trouble::Trouble;
 /// The scene of a demonstration.
 pub(crate) struct Stage {
     pub(crate) site: Arc<Site>,
+    pub(crate) agents: Arc<Agents>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) http: reqwest::Client,
     pub(crate) issuer: String,
     pub(crate) billing_secret: String,
@@ -218,7 +220,7 @@ impl Stage {
 pub(crate) fn token_of(answer: &Answer) -> Result<Token, Trouble> {
     if answer.text("token_type")? != "DPoP" {
         return Err(Trouble::unmet(
-            "the token is bound to the job's key",
+            "the token is bound to its holder's key",
             "token_type DPoP",
             answer.to_string(),
         ));

@@ -1,6 +1,7 @@
-//! The three stories. Each starts runs of its own, so that none rests on another's end.
+//! The stories. Each starts runs or cases of its own, so that none rests on another's end.
 
 pub(crate) mod cancelled;
+pub(crate) mod case;
 pub(crate) mod changed;
 pub(crate) mod revoked;
 

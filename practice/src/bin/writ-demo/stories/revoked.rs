@@ -15,7 +15,7 @@ use crate::stories::SECRET_PATH;
 use crate::trouble::Trouble;
 
 pub(crate) async fn play(stage: &mut Stage, place: &Place) -> Result<(), Trouble> {
-    stage.tell.title("3. An operator revokes a task")?;
+    stage.tell.title("4. An operator revokes a task")?;
     let mut job = stage.start_run().await?;
     let own = stage.open(&mut job).await?;
     stage.tell.say("it reads the secret, and gets a token for a service that asks and one for a service that does not")?;
