@@ -48,6 +48,7 @@ impl Preset for Generic {
             selectors,
             claims,
             records: Vec::new(),
+            rests_on: None,
         })
     }
 }

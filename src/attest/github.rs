@@ -27,6 +27,7 @@ impl Preset for GithubActions {
             selectors,
             claims,
             records,
+            rests_on: None,
         })
     }
 }

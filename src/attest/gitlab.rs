@@ -26,6 +26,7 @@ impl Preset for GitlabCi {
             selectors,
             claims,
             records,
+            rests_on: None,
         })
     }
 }

@@ -33,6 +33,7 @@ impl Preset for Kubernetes {
             selectors,
             claims,
             records: vec![pod],
+            rests_on: None,
         })
     }
 }

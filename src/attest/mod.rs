@@ -11,6 +11,7 @@ use crate::domain::identity::{Identity, Selector};
 use crate::domain::key::{Digest, Thumbprint};
 use crate::domain::name::SourceName;
 use crate::domain::profile::Claims;
+use crate::domain::standing::Shown;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
 
@@ -27,6 +28,7 @@ pub mod oidc;
 pub mod preset;
 pub mod settings;
 pub mod strict_json;
+pub mod svid;
 pub mod token_review;
 pub mod vocabulary;
 mod weak;
@@ -71,6 +73,8 @@ pub struct Verified {
     /// The evidence is worth nothing without a proof by this key.
     pub demands: Option<Thumbprint>,
     pub records: Vec<Related>,
+    /// A credential of ours that the evidence is: it counts only while that stands.
+    pub rests_on: Option<Shown>,
 }
 
 /// Enough of a piece of evidence to recognise it, and nothing to use it by.
@@ -180,6 +184,11 @@ impl Attested {
             .records
             .iter()
             .find(|related| related.key.kind == kind)
+    }
+
+    /// The credential of ours that the evidence is.
+    pub const fn rests_on(&self) -> Option<Shown> {
+        self.verified.rests_on
     }
 
     pub fn records(&self) -> &[Related] {

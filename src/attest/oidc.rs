@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use jsonwebtoken::Algorithm;
 use serde_json::Value;
+use writ_keys::Keyring;
 
 use crate::attest::jwks::{Jwks, KeyFault};
 use crate::attest::jws::{Signed, Unverified};
@@ -36,6 +38,8 @@ pub struct Reading {
     pub selectors: Vec<crate::domain::identity::Selector>,
     pub claims: Claims,
     pub records: Vec<crate::attest::Related>,
+    /// A credential of ours that the evidence is.
+    pub rests_on: Option<crate::domain::standing::Shown>,
 }
 
 /// One issuer.
@@ -50,13 +54,21 @@ pub struct OidcIssuer {
     /// The issuer mints one token per job, which lives as long as the job may run: it is taken for as
     /// long as `max_age`, however late it would expire.
     pub mints_once: bool,
-    pub keys: Arc<Jwks>,
+    pub keys: IssuerKeys,
     pub preset: Box<dyn Preset>,
     /// Where the claims lie, if not under their own names: a claim's name, and the members that lead
     /// to it.
     pub paths: Vec<(String, Vec<String>)>,
     /// Whom to ask about each token beside its signature.
     pub review: Option<TokenReview>,
+}
+
+/// Where an issuer's keys are found.
+pub enum IssuerKeys {
+    /// Where it publishes them.
+    Published(Arc<Jwks>),
+    /// In this process: the issuer of SVIDs is this broker.
+    Own(Arc<ArcSwap<Keyring>>),
 }
 
 impl Attestor for OidcIssuer {
@@ -99,6 +111,7 @@ impl Attestor for OidcIssuer {
                 },
                 demands,
                 records: reading.records,
+                rests_on: reading.rests_on,
             })
         })
     }
@@ -119,12 +132,20 @@ impl OidcIssuer {
             .key_id()
             .map_err(|e| invalid(&e))?
             .ok_or_else(|| invalid(&"the header names no key"))?;
-        let key = self
-            .keys
+        let unknown = || invalid(&"the issuer has no such key");
+        let keys = match &self.keys {
+            IssuerKeys::Published(keys) => keys,
+            IssuerKeys::Own(ring) => {
+                let ring = ring.load();
+                let key = ring.svid_key(kid).ok_or_else(unknown)?;
+                return token.verify(key).map_err(|e| invalid(&e));
+            }
+        };
+        let key = keys
             .key(kid, token.algorithm())
             .await
             .map_err(|fault| match fault {
-                KeyFault::Unknown => invalid(&"the issuer has no such key"),
+                KeyFault::Unknown => unknown(),
                 KeyFault::Unavailable(why) => Error::new(
                     Code::IssuerUnavailable,
                     "the issuer's keys cannot be read now",

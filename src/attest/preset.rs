@@ -3,6 +3,7 @@
 //! verification of evidence read the same table.
 
 use super::claims::is_uid;
+use crate::domain::identity::SpiffeId;
 use ClaimNature::{Id, Instance, Label, Name, Run, Text, Token};
 
 /// A vendor whose ID tokens are understood.
@@ -14,6 +15,8 @@ pub enum Preset {
     GitlabCi,
     /// Projected service-account tokens of a Kubernetes cluster.
     Kubernetes,
+    /// This broker's own JWT-SVIDs.
+    JwtSvid,
     /// Any other issuer, with a mapping of its claims.
     Oidc,
 }
@@ -38,10 +41,11 @@ pub enum ClaimNature {
 }
 
 impl Preset {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::GithubActions,
         Self::GitlabCi,
         Self::Kubernetes,
+        Self::JwtSvid,
         Self::Oidc,
     ];
 
@@ -50,6 +54,7 @@ impl Preset {
             Self::GithubActions => "github-actions",
             Self::GitlabCi => "gitlab-ci",
             Self::Kubernetes => "kubernetes",
+            Self::JwtSvid => "jwt-svid",
             Self::Oidc => "oidc",
         }
     }
@@ -60,6 +65,7 @@ impl Preset {
             Self::GithubActions => GITHUB_ACTIONS,
             Self::GitlabCi => GITLAB_CI,
             Self::Kubernetes => KUBERNETES,
+            Self::JwtSvid => JWT_SVID,
             Self::Oidc => OIDC,
         }
     }
@@ -72,6 +78,7 @@ impl Preset {
             Self::GithubActions => &[&["job_workflow_ref"], &["repository_id", "environment"]],
             Self::GitlabCi => &[&["project_id", "environment"]],
             Self::Kubernetes => &[&["serviceaccount_uid"]],
+            Self::JwtSvid => &[&["spiffe_id"]],
             Self::Oidc => &[],
         }
     }
@@ -83,6 +90,7 @@ impl Preset {
                 !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
             }
             Self::Kubernetes => is_uid(text),
+            Self::JwtSvid => text.parse::<SpiffeId>().is_ok(),
             Self::Oidc => {
                 (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
             }
@@ -94,7 +102,7 @@ impl Preset {
     /// kubelet thinks fit, which is too seldom to prove anything.
     pub const fn mints_again(self) -> bool {
         match self {
-            Self::GithubActions => true,
+            Self::GithubActions | Self::JwtSvid => true,
             Self::GitlabCi | Self::Kubernetes | Self::Oidc => false,
         }
     }
@@ -103,7 +111,7 @@ impl Preset {
     pub const fn can_be_pulled(self) -> bool {
         match self {
             Self::GithubActions | Self::GitlabCi | Self::Kubernetes => true,
-            Self::Oidc => false,
+            Self::JwtSvid | Self::Oidc => false,
         }
     }
 
@@ -111,14 +119,15 @@ impl Preset {
     pub const fn sends_webhooks(self) -> bool {
         match self {
             Self::GithubActions | Self::GitlabCi => true,
-            Self::Kubernetes | Self::Oidc => false,
+            Self::Kubernetes | Self::JwtSvid | Self::Oidc => false,
         }
     }
 
-    /// Where the claims lie in a token, if not under their own names.
+    /// Where the claims lie in a token, if not under their own names. An SVID's lie under a name that its
+    /// issuer is part of, see [`super::svid::paths`].
     pub const fn paths(self) -> &'static [(&'static str, &'static [&'static str])] {
         match self {
-            Self::GithubActions | Self::GitlabCi | Self::Oidc => &[],
+            Self::GithubActions | Self::GitlabCi | Self::JwtSvid | Self::Oidc => &[],
             Self::Kubernetes => &super::kubernetes::CLAIMS,
         }
     }
@@ -128,7 +137,7 @@ impl Preset {
     pub const fn names_session_key(self) -> bool {
         match self {
             Self::GithubActions => true,
-            Self::GitlabCi | Self::Kubernetes | Self::Oidc => false,
+            Self::GitlabCi | Self::Kubernetes | Self::JwtSvid | Self::Oidc => false,
         }
     }
 
@@ -149,7 +158,7 @@ impl Preset {
                 "pipeline_source",
                 &["merge_request_event", "external_pull_request_event"],
             )),
-            Self::Kubernetes | Self::Oidc => None,
+            Self::Kubernetes | Self::JwtSvid | Self::Oidc => None,
         }
     }
 }
@@ -245,6 +254,20 @@ const KUBERNETES: &[(&str, ClaimNature)] = &[
     ("pod_name", Name),
     ("node_name", Name),
     ("node_uid", Name),
+    ("sub", Token),
+    ("aud", Token),
+    ("iss", Token),
+    ("iat", Token),
+    ("nbf", Token),
+    ("exp", Token),
+    ("jti", Token),
+];
+
+/// Of a JWT-SVID of this broker: the workload, and the lineage that it was made for.
+const JWT_SVID: &[(&str, ClaimNature)] = &[
+    ("spiffe_id", Id),
+    ("lineage", Instance),
+    ("svid_id", Token),
     ("sub", Token),
     ("aud", Token),
     ("iss", Token),

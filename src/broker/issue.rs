@@ -134,6 +134,10 @@ impl Broker {
             Ground::Presumed => Standing::default(),
             Ground::Read => self.standing(attested, opening).await?,
         };
+        let rests = match self.rests(Some(attested)).await? {
+            Ok(rests) => rests,
+            Err(denial) => return Ok((standing, Err(Unsettled::Denied(denial)))),
+        };
         laps.done("standing");
         let named = case_of_task(task);
         let ties = Ties::Evidence(attested, named.as_ref());
@@ -153,6 +157,7 @@ impl Broker {
             proof: attested.proof().map(crate::attest::dpop::ProvenKey::once),
             standing: &standing,
             parent: None,
+            rests,
             facts: &facts,
             ask: ask.clone(),
         };

@@ -53,6 +53,7 @@ pub mod profiles;
 pub mod read;
 pub mod refuse;
 pub mod renew;
+mod rests;
 pub mod revoke;
 pub mod settings;
 pub mod settle;

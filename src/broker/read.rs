@@ -153,6 +153,7 @@ impl Broker {
                 .map(crate::attest::dpop::ProvenKey::once),
             standing: &standing,
             parent: Some(&parent),
+            rests: None,
             facts: &facts,
             ask: ask.clone(),
         };

@@ -122,6 +122,7 @@ impl Broker {
             return Err(Error::new(Code::Internal, "a session without its task"));
         };
         let attested = caller.attested.as_ref();
+        let rests = self.rests(attested).await?;
         let mut laps = Laps::start(self.clock.as_ref(), "renew");
         let named = case_of_task(&task.name);
         let ties = attested.map_or(Ties::Lineage(lineage), |attested| {
@@ -142,12 +143,13 @@ impl Broker {
             proof: Some(caller.key.once()),
             standing,
             parent: None,
+            rests: rests.as_ref().ok().copied().flatten(),
             facts: &facts,
             ask: ask.clone(),
         };
         laps.done("observe");
         let trace = || Trace::of(&case, "renew");
-        if let Some(denial) = demanded(profile, attested, &case) {
+        if let Some(denial) = rests.err().or_else(|| demanded(profile, attested, &case)) {
             return Err(self.deny(denial, &trace()).await);
         }
         let now = self.clock.now();

@@ -176,7 +176,7 @@ fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
     let settings = &config.broker;
     let outbound = outbound(config, Arc::clone(&clock));
     let mut tokens = Tokens::default();
-    let attestors = attestors(config, &outbound, &clock, &mut tokens)?;
+    let attestors = attestors(config, &outbound, &clock, &ring, &mut tokens)?;
     let sources = sources(config, &outbound, &mut tokens)?;
     let own: Audience = parsed(&settings.issuer)?;
     let issuer = settings.issuer.as_str().to_owned();

@@ -4,15 +4,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use writ_keys::Keyring;
+
 use crate::attest::Attestors;
 use crate::attest::generic::Generic;
 use crate::attest::github::GithubActions;
 use crate::attest::gitlab::GitlabCi;
 use crate::attest::jwks::Jwks;
 use crate::attest::kubernetes::Kubernetes;
-use crate::attest::oidc::OidcIssuer;
+use crate::attest::oidc::{IssuerKeys, OidcIssuer};
 use crate::attest::preset::Preset;
 use crate::attest::settings::{IssuerSettings, PeerRules};
+use crate::attest::svid::{self, OwnSvid};
 use crate::attest::token_review::TokenReview;
 use crate::cli::wire::StartError;
 use crate::config::Config;
@@ -58,6 +62,7 @@ pub(super) fn attestors(
     config: &Config,
     outbound: &Outbound,
     clock: &Arc<dyn Clock>,
+    ring: &Arc<ArcSwap<Keyring>>,
     tokens: &mut Tokens,
 ) -> Result<Attestors, StartError> {
     let mut attestors = Attestors::default();
@@ -65,7 +70,7 @@ pub(super) fn attestors(
         let issuer = settings.issuer.as_str().to_owned();
         attestors.register(
             issuer,
-            Arc::new(attestor(settings, config, (outbound, clock), tokens)?),
+            Arc::new(attestor(settings, config, (outbound, clock), ring, tokens)?),
         );
     }
     Ok(attestors)
@@ -75,6 +80,7 @@ fn attestor(
     settings: &IssuerSettings,
     config: &Config,
     (outbound, clock): (&Outbound, &Arc<dyn Clock>),
+    ring: &Arc<ArcSwap<Keyring>>,
     tokens: &mut Tokens,
 ) -> Result<OidcIssuer, StartError> {
     let trust_domain = config.broker.trust_domain.clone();
@@ -83,9 +89,17 @@ fn attestor(
         Preset::GithubActions => Box::new(GithubActions { trust_domain }),
         Preset::GitlabCi => Box::new(GitlabCi { trust_domain }),
         Preset::Kubernetes => Box::new(Kubernetes { trust_domain }),
+        Preset::JwtSvid => Box::new(OwnSvid { trust_domain }),
         Preset::Oidc => Box::new(Generic::new(trust_domain, words)),
     };
     let issuer = settings.issuer.as_str();
+    let (keys, paths) = match words.preset {
+        Preset::JwtSvid => (IssuerKeys::Own(Arc::clone(ring)), svid::paths(issuer)),
+        Preset::GithubActions | Preset::GitlabCi | Preset::Kubernetes | Preset::Oidc => {
+            let keys = keys(settings, outbound, clock)?;
+            (IssuerKeys::Published(Arc::new(keys)), words.paths.clone())
+        }
+    };
     Ok(OidcIssuer {
         source: settings.name.clone(),
         issuer: issuer.to_owned(),
@@ -93,9 +107,9 @@ fn attestor(
         algorithms: settings.algorithms.clone(),
         max_age: settings.max_token_age,
         mints_once: !words.preset.mints_again(),
-        keys: Arc::new(keys(settings, outbound, clock)?),
+        keys,
         preset,
-        paths: words.paths.clone(),
+        paths,
         review: review(settings, config, outbound, tokens)?,
     })
 }
@@ -132,9 +146,14 @@ fn review(
             let api = api(source, outbound, tokens)?;
             Ok(api.map(|RestApi { peer, root }| TokenReview { peer, root }))
         }
-        (Preset::GithubActions | Preset::GitlabCi | Preset::Kubernetes | Preset::Oidc, _) => {
-            Ok(None)
-        }
+        (
+            Preset::GithubActions
+            | Preset::GitlabCi
+            | Preset::Kubernetes
+            | Preset::JwtSvid
+            | Preset::Oidc,
+            _,
+        ) => Ok(None),
     }
 }
 
@@ -195,7 +214,7 @@ pub(super) fn sources(
             Preset::GitlabCi => Arc::new(GitlabApi(rest)),
             Preset::Kubernetes => Arc::new(KubernetesApi(rest)),
             // The lint takes no API for it: nothing says what could be read there.
-            Preset::Oidc => continue,
+            Preset::JwtSvid | Preset::Oidc => continue,
         };
         sources.insert(source.name.clone(), source_of);
     }
@@ -205,7 +224,7 @@ pub(super) fn sources(
 /// How an API is shown its token.
 fn form(preset: Preset) -> Form {
     match preset {
-        Preset::GithubActions | Preset::Kubernetes | Preset::Oidc => Form::Bearer,
+        Preset::GithubActions | Preset::Kubernetes | Preset::JwtSvid | Preset::Oidc => Form::Bearer,
         Preset::GitlabCi => Form::Header(http::HeaderName::from_static("private-token")),
     }
 }

@@ -43,6 +43,9 @@ pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config>
     let svids = svid::check(raw.svid.as_ref(), &scene, findings);
     let policies = policies(raw, findings);
     let (issuers, sources) = source::check(&raw.source, &scene, findings);
+    if let Some(svids) = &svids {
+        source::own_svids(&raw.source, &svids.issuer, findings);
+    }
     let desks = desk::check(&raw.desk, &raw.source, &scene, findings);
     let profiles = profile::check(&raw.profile, &raw.source, &raw.desk, &desks, findings);
     let resource_servers = resource_servers(&raw.resource_server, &profiles, findings);

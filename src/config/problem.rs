@@ -146,6 +146,7 @@ rules! {
     Lifetime = "lifetime": "tokens and leases live from 1s to 15m, certificates at most 1h, tasks at most 24h, those of a case at most 30d",
     LifetimeOrder = "lifetime_order": "keep token_ttl <= session_ttl <= deadline",
     SenderImpossible = "sender_impossible": "use `sender = \"optional\"`: a session can still be bound to a key that the job shows",
+    RenewalUnwatched = "renewal_unwatched": "leave `renewal` out: the workload shows another SVID, which is judged with what it rests on",
     RenewalImpossible = "renewal_impossible": "use `renewal = \"handle\"`: this vendor mints one token per job",
 
     // Unwise, but not refused.

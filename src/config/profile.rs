@@ -119,13 +119,21 @@ fn allowances(raw: &RawProfile, findings: &mut Findings<'_>) -> BTreeSet<Allowan
 
 fn renewal(raw: &RawProfile, preset: Preset, findings: &mut Findings<'_>) -> Option<RenewalMode> {
     let Some(text) = &raw.renewal else {
-        return Some(RenewalMode::Handle);
+        return Some(if preset == Preset::JwtSvid {
+            RenewalMode::FreshEvidence
+        } else {
+            RenewalMode::Handle
+        });
     };
     let choices = [
         ("handle", RenewalMode::Handle),
         ("fresh-evidence", RenewalMode::FreshEvidence),
     ];
     let mode = findings.choice(text, "renewal", &choices)?;
+    if mode == RenewalMode::Handle && preset == Preset::JwtSvid {
+        let what = "the task that the SVID was made for would not be looked at again";
+        findings.refuse(text.span(), Rule::RenewalUnwatched, what);
+    }
     if mode == RenewalMode::FreshEvidence && !preset.mints_again() {
         let what = "a job of this vendor has no second token to show";
         findings.refuse(text.span(), Rule::RenewalImpossible, what);

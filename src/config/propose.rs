@@ -213,7 +213,9 @@ fn api_of(preset: Preset, issuer: &str) -> String {
             "https://api.github.com".to_owned()
         }
         (Preset::GitlabCi, _) => format!("{issuer}/api/v4"),
-        (Preset::GithubActions | Preset::Kubernetes | Preset::Oidc, _) => issuer.to_owned(),
+        (Preset::GithubActions | Preset::Kubernetes | Preset::JwtSvid | Preset::Oidc, _) => {
+            issuer.to_owned()
+        }
     }
 }
 

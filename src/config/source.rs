@@ -44,6 +44,18 @@ pub(super) fn check(
     (issuers, sources)
 }
 
+/// Refuses SVIDs of anybody else: whose rows they rest on could not be read.
+pub(super) fn own_svids(raw: &[Spanned<RawSource>], issuer: &BaseUrl, findings: &mut Findings<'_>) {
+    let sources = raw.iter().map(Spanned::get_ref);
+    for source in sources.filter(|source| preset_of(source) == Some(Preset::JwtSvid)) {
+        if source.issuer.get_ref() != issuer.as_str() {
+            let what =
+                format!("only this broker's own SVIDs are taken, and their issuer is {issuer}");
+            findings.refuse(source.issuer.span(), Rule::Value, what);
+        }
+    }
+}
+
 /// The preset that a source names, for checks elsewhere; what is wrong with it is reported here.
 pub(super) fn preset_of(raw: &RawSource) -> Option<Preset> {
     let named = raw.preset.get_ref();
@@ -63,7 +75,7 @@ fn one(
     }
     let issuer = url(&raw.issuer, scene, findings);
     let audience = audience(raw, scene, findings);
-    let algorithms = algorithms(raw, findings);
+    let algorithms = algorithms(raw, preset, findings);
     let max_token_age = findings.duration(raw.max_token_age.as_ref(), &token_age(preset));
     let peer = peer_rules(&raw.allowed_networks, raw.ca_file.as_ref(), findings);
     let webhook_secrets = webhook_secrets(raw, preset, findings);
@@ -168,9 +180,16 @@ fn audience(raw: &RawSource, scene: &Scene, findings: &mut Findings<'_>) -> Opti
     findings.parsed(text, Rule::Value)
 }
 
-fn algorithms(raw: &RawSource, findings: &mut Findings<'_>) -> Option<Vec<Algorithm>> {
+fn algorithms(
+    raw: &RawSource,
+    preset: Option<Preset>,
+    findings: &mut Findings<'_>,
+) -> Option<Vec<Algorithm>> {
     let Some(list) = &raw.algorithms else {
-        return Some(vec![Algorithm::RS256]);
+        return Some(match preset {
+            Some(Preset::JwtSvid) => vec![Algorithm::ES256],
+            _ => vec![Algorithm::RS256],
+        });
     };
     if list.get_ref().is_empty() {
         findings.refuse(list.span(), Rule::EmptyList, "no algorithm is named");

@@ -211,6 +211,9 @@ const CASES: &[Case] = &[
     ("secrets = [\"ci/{repository_id}/*\"]", "secrets = [\"writ/desk\"]", Rule::OwnSecretGranted, "secrets"),
     ("https://gitlab.example\"", "http://gitlab.example\"", Rule::PlainHttpSource, "http://gitlab"),
     ("https://api.github.com", "http://api.github.com", Rule::PlainHttpSource, "url"),
+    // SVIDs of this broker.
+    ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"own\"\npreset = \"jwt-svid\"\nissuer = \"http://127.0.0.1:8443\"\n[[source]]\nname = \"gitlab\"", Rule::Value, "8443\""),
+    ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"own\"\npreset = \"jwt-svid\"\nissuer = \"https://svid.example\"\n[[profile]]\nname = \"own\"\nsource = \"own\"\nmatch = { spiffe_id = \"spiffe://example.org/a/b\" }\ncase_of = \"desk\"\nopens_when = { assignee = \"spiffe_id\" }\ninstance = \"{lineage}\"\nrenewal = \"handle\"\n[[profile.binding]]\nrecord = \"case\"\nrequire = { status = \"open\" }\nmax_age = \"8s\"\nvia = [\"pull\"]\n[profile.grant.x]\naudiences = [\"https://crm.example\"]\n[[source]]\nname = \"gitlab\"", Rule::RenewalUnwatched, "renewal"),
     // Desks.
     ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"desk\"\npreset = \"gitlab-ci\"\nissuer = \"https://other.example\"\n[[source]]\nname = \"gitlab\"", Rule::Duplicate, "name = \"desk\""),
     ("url = \"https://desk.example/api\"", "url = \"http://desk.example/api\"", Rule::PlainHttpSource, "desk.example"),

@@ -55,7 +55,7 @@ pub fn of(preset: Preset, source: SourceName, secrets: &[HookSecret]) -> Option<
     match preset {
         Preset::GithubActions => Some(Box::new(GithubHook::new(source, secrets))),
         Preset::GitlabCi => Some(Box::new(GitlabHook::new(source, secrets))),
-        Preset::Kubernetes | Preset::Oidc => None,
+        Preset::Kubernetes | Preset::JwtSvid | Preset::Oidc => None,
     }
 }
 

@@ -42,7 +42,9 @@ impl HookSecret {
     /// The secret as this vendor's webhooks use it.
     pub fn of(preset: Preset, secret: Secret) -> Result<Self, BadSigningToken> {
         match preset {
-            Preset::GithubActions | Preset::Kubernetes | Preset::Oidc => Ok(Self::Shared(secret)),
+            Preset::GithubActions | Preset::Kubernetes | Preset::JwtSvid | Preset::Oidc => {
+                Ok(Self::Shared(secret))
+            }
             Preset::GitlabCi => Self::either(secret),
         }
     }
@@ -91,6 +93,8 @@ pub enum ApiToken {
 pub const fn seen(preset: Preset, via: Via, kind: RecordKind) -> &'static [&'static str] {
     match (via, kind) {
         (Via::IssuerProof, _) if !preset.mints_again() => &[],
+        // It names no run and no job.
+        (Via::IssuerProof, _) if matches!(preset, Preset::JwtSvid) => &[],
         (Via::IssuerProof, RecordKind::Pipeline) => &["status", "event"],
         (Via::IssuerProof, RecordKind::Job) => &["status"],
         // A case is the desk's, and no vendor's.
@@ -98,7 +102,7 @@ pub const fn seen(preset: Preset, via: Via, kind: RecordKind) -> &'static [&'sta
         (Via::Pull, _) if !preset.can_be_pulled() => &[],
         (Via::Pull, RecordKind::Pipeline) => match preset {
             Preset::GithubActions => RecordKind::Pipeline.fields(),
-            Preset::Kubernetes | Preset::Oidc => &[],
+            Preset::Kubernetes | Preset::JwtSvid | Preset::Oidc => &[],
             Preset::GitlabCi => &["status", "conclusion", "event", "head_sha", "head_branch"],
         },
         (Via::Pull, RecordKind::Environment) if matches!(preset, Preset::Kubernetes) => &[],

@@ -11,7 +11,7 @@ use crate::domain::identity::Identity;
 use crate::domain::key::{Digest, Thumbprint};
 use crate::domain::name::{InstanceName, TaskName};
 use crate::domain::profile::{Claims, TaskProfile};
-use crate::domain::standing::Standing;
+use crate::domain::standing::{Rests, Standing};
 use crate::domain::time::Timestamp;
 use crate::domain::x509::{SignedBy, SubjectKey};
 use crate::ledger::entry::FactMark;
@@ -58,6 +58,8 @@ pub struct Case<'a> {
     pub standing: &'a Standing,
     /// The token that was presented, when a secret is read with it.
     pub parent: Option<&'a CredentialRecord>,
+    /// What the evidence rests on, where it is a credential of ours.
+    pub rests: Option<Rests>,
     pub facts: &'a Facts,
     pub ask: Ask,
 }

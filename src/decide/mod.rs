@@ -66,6 +66,7 @@ pub fn decide(case: &Case<'_>, policies: &PolicySet, now: Timestamp) -> Result<P
         evidence_once: case.evidence_once,
         proof: case.proof,
         parent: case.parent.cloned(),
+        rests: case.rests,
         policies: permits,
         policy_set: policies.digest(),
         facts: case.facts.known().map(case::fact_mark).collect(),

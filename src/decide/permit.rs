@@ -9,7 +9,7 @@ use crate::domain::identity::Identity;
 use crate::domain::key::{Digest, Thumbprint};
 use crate::domain::lineage::Binding;
 use crate::domain::name::{GrantName, InstanceName, ProfileName, TaskName};
-use crate::domain::standing::Standing;
+use crate::domain::standing::{Rests, Standing};
 use crate::domain::time::Timestamp;
 use crate::domain::validity::Validity;
 use crate::domain::x509::{SignedBy, SubjectKey};
@@ -42,6 +42,8 @@ pub struct PermitParts {
     pub evidence_once: Option<(Timestamp, Digest)>,
     pub proof: Option<(Timestamp, Digest)>,
     pub parent: Option<CredentialRecord>,
+    /// What the evidence rests on, where it is a credential of ours.
+    pub rests: Option<Rests>,
     pub policies: Vec<String>,
     pub policy_set: Digest,
     pub facts: Vec<FactMark>,

@@ -106,6 +106,13 @@ impl TrustDomain {
         &self.0
     }
 
+    /// Whether a SPIFFE ID is of this trust domain.
+    pub fn holds(&self, id: &SpiffeId) -> bool {
+        let rest = id.0.strip_prefix("spiffe://");
+        rest.and_then(|rest| rest.split_once('/'))
+            .is_some_and(|(domain, _)| *domain == *self.0)
+    }
+
     /// The SPIFFE ID with these path segments.
     pub fn id(&self, segments: &[&str]) -> Result<SpiffeId, BadIdentity> {
         format!("spiffe://{}/{}", self.0, segments.join("/")).parse()

@@ -12,6 +12,7 @@ use crate::domain::grant::{Audience, TokenGrant};
 use crate::domain::ids::{ChangeId, CredentialId, LineageId, Realm, SessionId, TaskId};
 use crate::domain::lineage::{Lineage, LineageState};
 use crate::domain::session::{EvidenceMark, Session, SessionState};
+use crate::domain::standing::Rests;
 use crate::domain::task::{Epoch, Task, TaskState};
 use crate::domain::time::Timestamp;
 use crate::domain::x509::{Serial, SubjectKey};
@@ -301,12 +302,40 @@ impl Draft {
         if let Some(at) = parts.good_until {
             self.expects.push(Expectation::Before { at });
         }
+        if let Some(rests) = &parts.rests {
+            self.rest_on(rests);
+        }
         if let Some(parent) = &parts.parent {
             self.expects.push(Expectation::CredentialStanding {
                 lineage: lineage.id,
                 credential: parent.id,
             });
         }
+    }
+
+    /// Evidence that is a credential of ours counts only while that stands, with all it belongs to.
+    fn rest_on(&mut self, rests: &Rests) {
+        let Rests {
+            task: (task, of_task),
+            lineage: (lineage, of_lineage),
+            session,
+            credential,
+        } = *rests;
+        self.expects.extend([
+            Expectation::TaskOpen {
+                task,
+                epoch: of_task,
+            },
+            Expectation::LineageLive {
+                lineage,
+                epoch: of_lineage,
+            },
+            Expectation::SessionLive { session },
+            Expectation::CredentialStanding {
+                lineage,
+                credential,
+            },
+        ]);
     }
 
     fn single_use(&mut self, parts: &PermitParts, task: &Task, session: &Session) {

@@ -74,7 +74,7 @@ pub(super) async fn source_api(
         Preset::GithubActions => "/rate_limit",
         Preset::GitlabCi => "/personal_access_tokens/self",
         Preset::Kubernetes => "/version",
-        Preset::Oidc => return,
+        Preset::JwtSvid | Preset::Oidc => return,
     };
     let accept = header::HeaderValue::from_static("application/json");
     let headers = HeaderMap::from_iter([(header::ACCEPT, accept)]);

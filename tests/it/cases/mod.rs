@@ -14,6 +14,7 @@ mod opening;
 mod operator;
 mod outage;
 mod pods;
+mod svid;
 mod token;
 
 /// Who says which agent it is.

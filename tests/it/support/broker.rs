@@ -106,6 +106,8 @@ impl Broker {
             .replace("{cluster}", world.cluster(CLUSTER).unwrap().issuer())
             .replace("{agents}", world.agents(AGENTS).unwrap().issuer())
             .replace("{desk}", &world.desk(DESK).unwrap().api_url())
+            .replace("{issuer}", &issuer)
+            .replace("{owner}", &repo.owner_id.to_string())
             .replace("{lab.project}", &project.project_id.to_string());
         let text = text(
             &issuer,

@@ -87,10 +87,6 @@ async fn run(writ: PathBuf, place: &Place) -> Result<(), Trouble> {
     site.create_environment(Stage::environment(OTHER_ENVIRONMENT, Rules::default()))?;
     heard(&site, &desk, place)?;
     let http = http_client("writ-demo")?;
-    desk.set_hook(Some(DeskHook {
-        url: format!("{}/hooks/desk", place.issuer()),
-        secret: DeskSecret::Body(place.hook_secret.clone()),
-    }));
     let configuration = place.furnish(&site, repo, &agents, &desk)?;
     let mut server = Server::start(&writ, &configuration, place)?;
     server.ready(&http, place).await?;
@@ -137,6 +133,10 @@ fn heard(site: &Site, desk: &Desk, place: &Place) -> Result<(), Trouble> {
             secret: place.hook_secret.clone(),
         }],
     })?;
+    desk.set_hook(Some(DeskHook {
+        url: format!("{}/hooks/desk", place.issuer()),
+        secret: DeskSecret::Body(place.hook_secret.clone()),
+    }));
     Ok(())
 }
 
