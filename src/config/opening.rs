@@ -8,9 +8,9 @@ use toml::Spanned;
 use super::findings::Findings;
 use super::problem::Rule;
 use super::profile::Trusted;
-use super::raw::{RawDesk, RawProfile, Text};
-use super::templates;
-use crate::attest::preset::ClaimNature;
+use super::raw::{RawDesk, RawProfile, RawSource, Text};
+use super::{source, templates};
+use crate::attest::preset::{ClaimNature, Preset};
 use crate::context::desk::{DeskSettings, FieldMapping, Writer};
 use crate::domain::context::RecordKind;
 use crate::domain::profile::{BindingRule, CaseRule, Naming, TaskProfile};
@@ -85,9 +85,11 @@ pub(super) fn bound(
 }
 
 /// Refuses profiles whose workloads could write themselves into a case: by their evidence, or with a
-/// token that this profile, or another which takes the same evidence, grants.
+/// token that this profile, or another which takes the same evidence, grants. Whoever shows an SVID of
+/// this broker got it under another profile, and may hold what that one grants.
 pub(super) fn not_by_itself(
     raw: &[Spanned<RawProfile>],
+    sources: &BTreeMap<&str, &RawSource>,
     profiles: &[TaskProfile],
     desks: &[DeskSettings],
     findings: &mut Findings<'_>,
@@ -99,7 +101,9 @@ pub(super) fn not_by_itself(
         let Some(desk) = desks.iter().find(|desk| desk.name == rule.desk) else {
             continue;
         };
-        let writes = writers(profile, profiles);
+        let source = sources.get(profile.source.as_str());
+        let preset = source.and_then(|source| source::preset_of(source));
+        let writes = writers(profile, preset == Some(Preset::JwtSvid), profiles);
         let section = raw
             .iter()
             .map(Spanned::get_ref)
@@ -163,12 +167,17 @@ fn declared(field: &Text, mapping: Option<&FieldMapping>, findings: &mut Finding
 }
 
 /// As whom, and with which tokens, a workload of a profile could write.
-fn writers(profile: &TaskProfile, all: &[TaskProfile]) -> BTreeSet<Writer> {
-    let same = all.iter().filter(|other| meet(profile, other));
+fn writers(profile: &TaskProfile, by_svid: bool, all: &[TaskProfile]) -> BTreeSet<Writer> {
+    let has_svids = |other: &TaskProfile| other.grants.values().any(|g| !g.jwt_svids.is_empty());
+    let same = all
+        .iter()
+        .filter(|other| meet(profile, other) || (by_svid && has_svids(other)));
+    let sources = same
+        .clone()
+        .map(|other| Writer::Source(other.source.clone()));
     let grants = same.flat_map(|other| other.grants.values());
     let tokens = grants.flat_map(|grant| grant.audiences.iter().chain(&grant.jwt_svids));
-    let own = Writer::Source(profile.source.clone());
-    tokens.cloned().map(Writer::Token).chain([own]).collect()
+    tokens.cloned().map(Writer::Token).chain(sources).collect()
 }
 
 /// Whether one piece of evidence could be taken by both.

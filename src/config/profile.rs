@@ -59,7 +59,7 @@ pub(super) fn check(
             profiles.extend(one(section, trusted, findings));
         }
     }
-    opening::not_by_itself(raw, &profiles, desks, findings);
+    opening::not_by_itself(raw, &known, &profiles, desks, findings);
     profiles
 }
 

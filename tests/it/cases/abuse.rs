@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Held, broker, details};
+use super::{AGENTS, DESK, Held, SUPPORT, broker, details};
+use crate::support::broker::Broker;
 use crate::support::client::EXCHANGE;
 use crate::support::client::ID_TOKEN;
 
@@ -70,6 +71,24 @@ async fn a_case_whose_id_is_given_to_another_is_unknown_and_ends_nothing() {
     held.broker.pass(Duration::from_secs(61)).await;
     held.renew().await.assert_refused(400, "context_unknown");
     assert!(held.is_active().await);
+}
+
+#[tokio::test]
+async fn a_desk_is_not_asked_about_ids_that_are_not_its_own() {
+    let own = DESK.replace("id = \"/id\"", "id = \"/id\"\nid_prefixes = [\"HD-\"]");
+    let broker = Broker::with(&format!("{AGENTS}{own}{SUPPORT}")).await;
+    for case in ["HD-7", "4711", "hd-7"] {
+        broker.desk().open(case, "AC-9", Some("a-7")).unwrap();
+    }
+    for other in ["4711", "hd-7", "HD"] {
+        let refused = broker.ask("a-7", &format!("desk/case/{other}"), None).await;
+        refused.assert_refused(400, "context_unknown");
+    }
+    assert!(broker.desk().faults().requests().paths.is_empty());
+    broker
+        .ask("a-7", "desk/case/HD-7", None)
+        .await
+        .assert_issued();
 }
 
 #[tokio::test]
