@@ -180,7 +180,8 @@ impl Broker {
         Ok((standing, settled))
     }
 
-    async fn standing(
+    /// What stands under the task's name for this workload and key.
+    pub(in crate::broker) async fn standing(
         &self,
         attested: &Attested,
         Opening { task, instance, .. }: &Opening<'_>,
@@ -203,7 +204,11 @@ impl Broker {
 
     /// The audiences that were asked for. Where none were: the broker itself, if the profile grants
     /// secrets; else the only audience there is.
-    fn audiences(&self, request: &IssueRequest, profile: &TaskProfile) -> BTreeSet<Audience> {
+    pub(in crate::broker) fn audiences(
+        &self,
+        request: &IssueRequest,
+        profile: &TaskProfile,
+    ) -> BTreeSet<Audience> {
         if !request.audiences.is_empty() {
             return request.audiences.clone();
         }
@@ -275,7 +280,7 @@ fn used_again(
 
 /// Evidence that names no key is as good to whoever copied it, who only needs a key of their own:
 /// where a key is demanded, the evidence has to name it.
-fn untied(attested: &Attested, profile: &TaskProfile) -> Option<Denial> {
+pub(in crate::broker) fn untied(attested: &Attested, profile: &TaskProfile) -> Option<Denial> {
     if profile.sender == SenderMode::Optional || attested.is_tied_to_key() {
         return None;
     }

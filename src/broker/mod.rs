@@ -49,6 +49,7 @@ pub mod met;
 pub mod observe;
 pub mod open;
 pub mod outstanding;
+pub mod preview;
 pub mod profiles;
 pub mod read;
 pub mod refuse;

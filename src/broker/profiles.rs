@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::attest::Attested;
+use crate::broker::preview::{Candidate, FailedClaim};
 use crate::decide::denial::Denial;
 use crate::domain::case::case_of_task;
 use crate::domain::grant::Audience;
@@ -48,6 +49,24 @@ impl Profiles {
 
     pub fn named(&self, name: &ProfileName) -> Option<&TaskProfile> {
         self.0.get(name)
+    }
+
+    /// The profiles that name an id of this workload, each with every claim that it does not take.
+    pub fn candidates(&self, attested: &Attested) -> Vec<Candidate> {
+        let claims = attested.claims();
+        let of_source = self.0.values().filter(|p| p.source == *attested.source());
+        let own = of_source.filter(|p| p.is_about(claims));
+        own.map(|profile| Candidate {
+            profile: profile.name.clone(),
+            failed: profile
+                .untaken(claims)
+                .map(|claim| FailedClaim {
+                    claim: claim.to_owned(),
+                    shown: claims.get(claim).cloned(),
+                })
+                .collect(),
+        })
+        .collect()
     }
 
     /// The profile for this evidence: the one that was named, or the only one that takes it. Where the

@@ -10,7 +10,7 @@ use super::findings::Findings;
 use super::problem::Rule;
 use super::raw::{RawDesk, RawProfile, RawSource};
 use super::{binding, conditions, grants, lifetimes, mapping, opening, source, templates};
-use crate::attest::preset::Preset;
+use crate::attest::preset::{ClaimNature, Preset};
 use crate::attest::vocabulary::Vocabulary;
 use crate::context::desk::DeskSettings;
 use crate::domain::profile::{Allowance, RenewalMode, SenderMode, TaskProfile};
@@ -74,6 +74,8 @@ fn one(
     let allow = allowances(raw, findings);
     let matches = conditions::check(&raw.matches, source.words, findings);
     conditions::against(&raw.matches, &allow, source.words, findings);
+    let is_id = |claim: &&String| source.words.nature(claim) == Some(ClaimNature::Id);
+    let ids = matches.keys().filter(is_id).cloned().collect();
     let naming = opening::naming(raw, source, findings);
     let agents = raw.case_of.is_some();
     let instance = templates::instance(&raw.instance, source.words, agents, findings);
@@ -94,6 +96,7 @@ fn one(
         name: name?,
         source: source_name?,
         matches,
+        ids,
         naming: naming?,
         instance: instance?,
         bindings,

@@ -152,6 +152,7 @@ impl Request {
         TaskProfile {
             name: "deploy".parse().unwrap(),
             source: "github".parse().unwrap(),
+            ids: BTreeSet::new(),
             matches: BTreeMap::new(),
             naming: Naming::Evidence(template("{run_id}")),
             instance: template("{check_run_id}"),

@@ -20,6 +20,8 @@ pub struct TaskProfile {
     pub source: SourceName,
     /// Claims that evidence must carry, each with the values it may have.
     pub matches: BTreeMap<String, BTreeSet<String>>,
+    /// Those of them that are ids which are given to nobody else. Never empty.
+    pub ids: BTreeSet<String>,
     pub naming: Naming,
     /// What tells one instance of the task from another.
     pub instance: Template,
@@ -154,13 +156,26 @@ impl GrantRule {
 impl TaskProfile {
     /// Whether this evidence is of the kind that the profile takes; else the first claim that fails.
     pub fn takes(&self, claims: &Claims) -> Result<(), &str> {
-        for (name, values) in &self.matches {
-            let fits = claims.get(name).is_some_and(|value| values.contains(value));
-            if !fits {
-                return Err(name);
-            }
+        match self.untaken(claims).next() {
+            Some(claim) => Err(claim),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Every claim that the profile does not take.
+    pub fn untaken<'a>(&'a self, claims: &Claims) -> impl Iterator<Item = &'a str> {
+        let fits = |name: &String, values: &BTreeSet<String>| {
+            claims.get(name).is_some_and(|value| values.contains(value))
+        };
+        let untaken = self.matches.iter();
+        untaken
+            .filter(move |(name, values)| !fits(name, values))
+            .map(|(name, _)| name.as_str())
+    }
+
+    /// Whether it names this very workload by each of its ids, whatever else it asks for.
+    pub fn is_about(&self, claims: &Claims) -> bool {
+        !self.untaken(claims).any(|claim| self.ids.contains(claim))
     }
 
     /// The grants with their placeholders filled from the evidence.

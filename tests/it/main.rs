@@ -36,6 +36,7 @@ mod oidc;
 mod operators;
 mod peers;
 mod pki;
+mod preview;
 mod renewal;
 mod revocation;
 mod rules;

@@ -99,10 +99,10 @@ pub(in crate::cli) struct RunArgs {
     #[arg(long, env = "SSL_CERT_FILE", value_name = "PATH")]
     pub(super) ca_file: Option<PathBuf>,
 
-    /// Show the identity and what would be asked, start and issue nothing
+    /// Show the identity, the candidate profiles and what the broker would answer, and issue nothing
     ///
-    /// The ID token is fetched and its claims are shown; the broker is not asked, so that this says
-    /// nothing about what it would decide.
+    /// Of profiles only those are shown that name an id of this job. The exit code is 0 where a token
+    /// would be permitted, 2 where that cannot be known, and 3 where it would be denied.
     #[arg(long)]
     pub(super) dry_run: bool,
 

@@ -98,34 +98,18 @@ impl Client {
 
     /// A token by evidence, or by the handle of an earlier one.
     pub(super) async fn token(&self, grant: &Grant<'_>, ask: &Ask) -> Result<Token, Failed> {
-        let mut form = Form::default();
-        match grant {
-            Grant::Evidence(token) => {
-                form.push("grant_type", EXCHANGE);
-                form.evidence(token);
-                if let Some(profile) = &ask.profile {
-                    form.push("profile", profile.as_str());
-                }
-            }
-            Grant::Handle { handle, fresh } => {
-                form.push("grant_type", "refresh_token");
-                form.push("refresh_token", handle.expose_str().unwrap_or_default());
-                if let Some(token) = fresh {
-                    form.evidence(token);
-                }
-            }
-        }
-        for audience in &ask.audiences {
-            form.push("audience", audience.as_str());
-        }
-        let scopes: Vec<_> = ask.scopes.iter().map(Scope::as_str).collect();
-        if !scopes.is_empty() {
-            form.push("scope", &scopes.join(" "));
-        }
+        let form = Form::asking(grant, ask);
         let answer = self
             .post(TOKEN, form, self.proof("POST", TOKEN, None)?)
             .await?;
         Token::read(&answer)
+    }
+
+    /// What an exchange of this evidence would be answered, as the broker says it.
+    pub(super) async fn preview(&self, evidence: &Secret, ask: &Ask) -> Result<Value, Failed> {
+        let form = Form::asking(&Grant::Evidence(evidence), ask);
+        let proof = self.proof("POST", PREVIEW, None)?;
+        read(&self.post(PREVIEW, form, proof).await?)
     }
 
     /// The whole value of a secret.
@@ -276,6 +260,34 @@ impl Token {
 struct Form(Zeroizing<String>);
 
 impl Form {
+    fn asking(grant: &Grant<'_>, ask: &Ask) -> Self {
+        let mut form = Self::default();
+        match grant {
+            Grant::Evidence(token) => {
+                form.push("grant_type", EXCHANGE);
+                form.evidence(token);
+                if let Some(profile) = &ask.profile {
+                    form.push("profile", profile.as_str());
+                }
+            }
+            Grant::Handle { handle, fresh } => {
+                form.push("grant_type", "refresh_token");
+                form.push("refresh_token", handle.expose_str().unwrap_or_default());
+                if let Some(token) = fresh {
+                    form.evidence(token);
+                }
+            }
+        }
+        for audience in &ask.audiences {
+            form.push("audience", audience.as_str());
+        }
+        let scopes: Vec<_> = ask.scopes.iter().map(Scope::as_str).collect();
+        if !scopes.is_empty() {
+            form.push("scope", &scopes.join(" "));
+        }
+        form
+    }
+
     fn push(&mut self, name: &str, value: &str) {
         if !self.0.is_empty() {
             self.0.push('&');
@@ -312,6 +324,7 @@ fn hidden(text: &str) -> Result<HeaderValue, Failed> {
 }
 
 const TOKEN: &str = "/oauth2/token";
+const PREVIEW: &str = "/api/v1/preview";
 const SVID: &str = "/api/v1/svid/jwt";
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";

@@ -1,46 +1,122 @@
-//! `--dry-run`: who this job is and what would be asked. The broker is not asked: a surface that says
-//! which claim fails without issuing anything would tell everybody its policy.
+//! `--dry-run`: who this job is, which profiles are for it, what each of them does not take, and what the
+//! broker would answer. Nothing is issued.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::super::CliError;
+use super::super::error::Refused;
 use super::super::out::Out;
 use super::super::text::plain;
-use super::super::way::Way;
 use super::args::RunArgs;
+use super::client::{Ask, Client};
 use super::evidence::Source;
 use crate::domain::secret::Secret;
 
-/// Fetches an ID token, and shows what it says.
+/// What the broker says of evidence that it took.
+#[derive(Debug, Deserialize)]
+pub(super) struct Preview {
+    spiffe_id: String,
+    profiles: Vec<Candidate>,
+    outcome: String,
+    profile: Option<String>,
+    task: Option<String>,
+    #[serde(default)]
+    audiences: Vec<String>,
+    #[serde(default)]
+    scopes: Vec<String>,
+    expires_at: Option<String>,
+    code: Option<String>,
+    detail: Option<String>,
+    field: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Candidate {
+    name: String,
+    failed: Vec<FailedClaim>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FailedClaim {
+    claim: String,
+    shown: Option<String>,
+}
+
+/// Fetches an ID token, shows what it says, and what the broker would make of it. Ends as the exchange
+/// would.
 pub(super) async fn show(
     args: &RunArgs,
     source: &Source,
+    client: &Client,
     audience: &str,
-    way: &Way,
+    ask: &Ask,
     out: &mut Out,
 ) -> Result<(), CliError> {
-    let token = source.token(audience, way).await?;
+    let token = source.token(audience, &client.way).await?;
     let claims = claims(&token).ok_or_else(|| {
         CliError::Unsound(
             "what the source gave is not an ID token: no claims can be read".to_owned(),
         )
     })?;
+    let asked = client.preview(&token, ask).await;
+    let preview = asked.as_ref().ok();
+    let read: Option<Preview> = preview.and_then(|told| serde_json::from_value(told.clone()).ok());
     if out.is_json() {
-        let document = json!({
-            "issuer": args.issuer.as_str(),
-            "evidence": source.told(),
-            "audience": audience,
-            "claims": claims,
-            "profile": args.profile.as_ref().map(ToString::to_string),
-            "audiences": listed(&args.audience, |a| a.as_str()),
-            "scopes": listed(&args.scope, |s| s.as_str()),
-            "secrets": secrets(args),
-        });
-        return out.line(&document.to_string());
+        out.line(&document(args, source, audience, &claims, preview).to_string())?;
+    } else {
+        let mut lines = told(args, source, audience, &claims);
+        lines.extend(read.iter().flat_map(judged));
+        lines.push("nothing was issued".to_owned());
+        out.lines(&lines)?;
     }
-    out.lines(&told(args, source, audience, &claims))
+    asked?;
+    outcome(read)
+}
+
+/// How the command ends: as the exchange would have.
+fn outcome(preview: Option<Preview>) -> Result<(), CliError> {
+    let misread = || CliError::Broken("its answer is not one to a dry run".to_owned());
+    let preview = preview.ok_or_else(misread)?;
+    let why = Refused {
+        status: 403,
+        title: None,
+        detail: preview.detail.as_deref().map(plain),
+        code: preview.code.as_deref().map(plain),
+        field: preview.field.as_deref().map(plain),
+        denial_id: None,
+        retry_after: None,
+    };
+    match preview.outcome.as_str() {
+        "permitted" => Ok(()),
+        "denied" => Err(CliError::Refused(Box::new(why))),
+        "undetermined" => Err(CliError::Unanswered(
+            Refused { status: 503, ..why }.to_string(),
+        )),
+        _ => Err(misread()),
+    }
+}
+
+fn document(
+    args: &RunArgs,
+    source: &Source,
+    audience: &str,
+    claims: &Map<String, Value>,
+    preview: Option<&Value>,
+) -> Value {
+    json!({
+        "issuer": args.issuer.as_str(),
+        "evidence": source.told(),
+        "audience": audience,
+        "claims": claims,
+        "profile": args.profile.as_ref().map(ToString::to_string),
+        "audiences": listed(&args.audience, |a| a.as_str()),
+        "scopes": listed(&args.scope, |s| s.as_str()),
+        "secrets": secrets(args),
+        "broker": preview,
+    })
 }
 
 fn told(
@@ -49,35 +125,21 @@ fn told(
     audience: &str,
     claims: &Map<String, Value>,
 ) -> Vec<String> {
-    let or = |list: Vec<&str>, none: &str| {
-        if list.is_empty() {
-            none.to_owned()
-        } else {
-            list.join(" ")
-        }
-    };
     let profile = args
         .profile
         .as_ref()
         .map_or("chosen by the broker", |p| p.as_str());
+    let audiences = listed(&args.audience, |a| a.as_str());
+    let scopes = listed(&args.scope, |s| s.as_str());
     let mut lines = vec![
         format!("broker     {}", args.issuer.as_str()),
         format!("evidence   {}", source.told()),
         format!("for        {audience}"),
         format!("profile    {profile}"),
-        format!(
-            "audiences  {}",
-            or(
-                listed(&args.audience, |a| a.as_str()),
-                "chosen by the broker"
-            )
-        ),
-        format!(
-            "scopes     {}",
-            or(listed(&args.scope, |s| s.as_str()), "all that are granted")
-        ),
-        format!("secrets    {}", or(secrets(args), "none")),
-        "identity   what the ID token says, unverified:".to_owned(),
+        format!("audiences  {}", or(&audiences, "chosen by the broker")),
+        format!("scopes     {}", or(&scopes, "all that are granted")),
+        format!("secrets    {}", or(&secrets(args), "none")),
+        "claims     what the ID token says:".to_owned(),
     ];
     for (name, value) in claims {
         let text = value
@@ -90,8 +152,49 @@ fn told(
             "note: its `aud` is not {audience}, so the broker will not take it"
         ));
     }
-    lines.push("nothing was asked of the broker, and nothing was issued".to_owned());
     lines
+}
+
+/// What the broker said.
+fn judged(preview: &Preview) -> Vec<String> {
+    let mut lines = vec![format!("identity   {}", plain(&preview.spiffe_id))];
+    for candidate in &preview.profiles {
+        let name = plain(&candidate.name);
+        if candidate.failed.is_empty() {
+            lines.push(format!("candidate  {name}: takes this ID token"));
+            continue;
+        }
+        lines.push(format!("candidate  {name}: does not take"));
+        for failed in &candidate.failed {
+            let shown = failed.shown.as_deref().map_or("(absent)".to_owned(), plain);
+            lines.push(format!("  {} = {shown}", plain(&failed.claim)));
+        }
+    }
+    if preview.profiles.is_empty() {
+        lines.push("candidate  none names an id of this job".to_owned());
+    }
+    if preview.outcome == "permitted" {
+        let given = |text: &Option<String>| text.as_deref().map(plain).unwrap_or_default();
+        lines.push(format!(
+            "outcome    permitted: a token under {} of {} until {}",
+            given(&preview.task),
+            given(&preview.profile),
+            given(&preview.expires_at),
+        ));
+        let plain_all = |texts: &[String]| texts.iter().map(|t| plain(t)).collect::<Vec<_>>();
+        let (audiences, scopes) = (plain_all(&preview.audiences), plain_all(&preview.scopes));
+        lines.push(format!("  for {}", audiences.join(" ")));
+        lines.push(format!("  with {}", or(&scopes, "no scopes")));
+    }
+    lines
+}
+
+fn or(list: &[impl AsRef<str>], none: &str) -> String {
+    if list.is_empty() {
+        return none.to_owned();
+    }
+    let list: Vec<_> = list.iter().map(AsRef::as_ref).collect();
+    list.join(" ")
 }
 
 fn listed<T>(items: &[T], text: impl Fn(&T) -> &str) -> Vec<&str> {

@@ -66,13 +66,13 @@ pub(super) async fn run(
         .evidence_audience
         .as_ref()
         .map_or(issuer, |a| a.as_str());
+    let client = Client::new(args.issuer.clone(), key, way)?;
     if args.dry_run {
-        let named = key.as_ref().filter(|_| source.takes_audience());
+        let named = client.key().filter(|_| source.takes_audience());
         let audience = session::audience(base, named);
-        dry::show(&args, &source, &audience, &way, out).await?;
+        dry::show(&args, &source, &client, &audience, &asked(&args), out).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    let client = Client::new(args.issuer.clone(), key, way)?;
     let mut session = Session::new(client, source, base);
     let mut signals = Signals::catch()?;
     let ended = with_session(&args, descriptor, &mut session, &mut signals).await;
@@ -89,11 +89,7 @@ async fn with_session(
     session: &mut Session,
     signals: &mut Signals,
 ) -> Result<u8, CliError> {
-    let ask = Ask {
-        profile: args.profile.clone(),
-        audiences: args.audience.clone(),
-        scopes: args.scope.clone(),
-    };
+    let ask = asked(args);
     let prepared = tokio::select! {
         prepared = prepare::prepare(args, &ask, session) => prepared?,
         signal = signals.next() => {
@@ -116,6 +112,15 @@ async fn with_session(
     let clock = Arc::clone(&session.client.way.clock);
     let keeping = renewals::keep(session, token, &ask, &args.cloud, &place);
     watch(running, keeping, signals, args.on_refusal, clock.as_ref()).await
+}
+
+/// What the job's own token is asked for.
+fn asked(args: &RunArgs) -> Ask {
+    Ask {
+        profile: args.profile.clone(),
+        audiences: args.audience.clone(),
+        scopes: args.scope.clone(),
+    }
 }
 
 fn launch(

@@ -12,6 +12,7 @@ pub mod peer;
 pub mod pki;
 pub mod platform;
 pub mod present;
+pub mod preview;
 pub mod problem;
 pub mod public;
 pub mod secret;

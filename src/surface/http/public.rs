@@ -10,7 +10,7 @@ use crate::broker::Broker;
 use crate::broker::observe::Rereads;
 use crate::context::hook::Hook;
 use crate::domain::name::SourceName;
-use crate::surface::http::{hooks, oauth, pki, secret, svid};
+use crate::surface::http::{hooks, oauth, pki, preview, secret, svid};
 use crate::surface::settings::ResourceServer;
 
 /// What the handlers of the public listener share.
@@ -35,6 +35,7 @@ pub fn router(public: Arc<Public>) -> Router {
         .route(svid::DISCOVERY, get(svid::discovery))
         .route(svid::JWKS, get(svid::jwks))
         .route(svid::BUNDLE, get(svid::bundle))
+        .route(preview::PREVIEW, post(preview::handle))
         .route(pki::ROOTS, get(pki::roots))
         .route(pki::LISTS, get(pki::active))
         .route(pki::LIST, get(pki::of))

@@ -131,25 +131,55 @@ async fn a_platform_that_gives_one_token_for_the_job_is_enough_to_renew_by_the_h
 }
 
 #[tokio::test]
-async fn a_dry_run_shows_the_identity_and_issues_nothing() {
-    let stage = Stage::set("5m", 1).await;
+async fn a_dry_run_shows_identity_candidates_and_outcome_and_issues_nothing() {
+    let staging = (
+        "[[profile]]\nname = \"deploy\"",
+        "[[profile]]\nname = \"staging\"\nsource = \"github\"\nmatch = { repository_id = \"{repo}\", environment = \"staging\" }\ntask = \"{repository_id}/{run_id}/{run_attempt}/s\"\ninstance = \"{check_run_id}\"\n[profile.grant.s]\naudiences = [\"https://s.example\"]\n\n[[profile]]\nname = \"deploy\"",
+    );
+    let repo = "812345";
+    let staging = (
+        staging.0,
+        staging.1.replace("\"{repo}\"", &format!("\"{repo}\"")),
+    );
+    let stage = Stage::with("5m", 1, &[(staging.0, &staging.1)]).await;
+    assert_eq!(stage.ground.repo.repository_id.to_string(), repo);
+    let dry = async |more: &[&str]| {
+        let args = [BILLING, &["--dry-run"], more].concat();
+        let mut step = stage.step(0, &args, "touch ran");
+        let ended = step.ended().await;
+        assert!(!ended.out.contains("eyJ"), "a raw token: {}", ended.out);
+        assert!(!step.has_written("ran"));
+        ended
+    };
+    let ended = dry(&[]).await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    for wanted in [
+        "  repository = octo/app",
+        "/jkt/",
+        "identity   spiffe://test.example/github/",
+        "candidate  deploy: takes this ID token",
+        "candidate  staging: does not take\n  environment = production",
+        "outcome    permitted: a token under github/812345/",
+        "nothing was issued",
+    ] {
+        assert!(ended.out.contains(wanted), "{wanted}: {}", ended.out);
+    }
+    let ended = dry(&["--scope", "admin", "-o", "json"]).await;
+    assert_eq!(ended.status.code(), Some(3), "{ended:?}");
+    let told: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(told["broker"]["code"], "scope_refused");
+    assert!(ended.err.contains("scope_refused"), "{ended:?}");
+    assert_eq!(stage.tasks().await.matches("\"name\":").count(), 0);
+}
+
+#[tokio::test]
+async fn a_dry_run_without_a_broker_still_shows_the_claims() {
+    let mut stage = Stage::set("5m", 1).await;
+    stage.kill_broker().await;
     let args = [BILLING, &["--dry-run"]].concat();
     let mut step = stage.step(0, &args, "touch ran");
     let ended = step.ended().await;
-    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-    for wanted in [
-        "repository = octo/app",
-        "environment = production",
-        "/jkt/",
-        "nothing was issued",
-    ] {
-        assert!(
-            ended.out.contains(wanted),
-            "{wanted} is missing in {}",
-            ended.out
-        );
-    }
-    assert!(!ended.out.contains("eyJ"), "a raw token: {}", ended.out);
-    assert!(!step.has_written("ran"));
-    assert_eq!(stage.tasks().await.matches("\"name\":").count(), 0);
+    assert_eq!(ended.status.code(), Some(2), "{ended:?}");
+    assert!(ended.out.contains("repository = octo/app"), "{ended:?}");
+    assert!(ended.err.contains("the broker"), "{ended:?}");
 }

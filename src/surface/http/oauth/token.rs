@@ -87,7 +87,7 @@ fn decode(
     }
 }
 
-fn exchange(form: &Form, proof: Option<Presented>) -> Result<IssueRequest, Error> {
+pub fn exchange(form: &Form, proof: Option<Presented>) -> Result<IssueRequest, Error> {
     let evidence = evidence(form)?
         .ok_or_else(|| malformed("a parameter is missing").with_field("subject_token"))?;
     if form
