@@ -13,7 +13,7 @@ use writ::jobs::patrol::Patrol;
 use writ_practice::client::SessionKey;
 
 use super::AGENTS;
-use crate::support::broker::{Broker, memory, secret_file};
+use crate::support::broker::{Broker, install_tls, memory, secret_file};
 use crate::support::process::within;
 
 /// A helpdesk, and what it said of itself.
@@ -46,6 +46,7 @@ impl Helpdesk {
         let mut output = BufReader::new(process.stdout.take().unwrap());
         within(output.read_line(&mut line)).await.unwrap();
         let told: Value = serde_json::from_str(&line).unwrap();
+        install_tls();
         let pair = format!("reader:{}", told["password"].as_str().unwrap());
         secret_file(place.path(), "reader", &pair);
         Self {
