@@ -29,7 +29,24 @@ impl SessionKey {
         let (random, algorithm) = (ring_random(), &ECDSA_P256_SHA256_FIXED_SIGNING);
         let document =
             EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|_| SessionKeyError)?;
-        let pkcs8 = Zeroizing::new(document.as_ref().to_vec());
+        Self::open(Zeroizing::new(document.as_ref().to_vec()))
+    }
+
+    /// The key that [`SessionKey::private_pem`] gave away.
+    pub fn from_private_pem(pem: &str) -> Result<Self, SessionKeyError> {
+        let body = pem
+            .trim()
+            .strip_prefix("-----BEGIN PRIVATE KEY-----")
+            .and_then(|rest| rest.strip_suffix("-----END PRIVATE KEY-----"))
+            .ok_or(SessionKeyError)?;
+        let body: Zeroizing<String> =
+            Zeroizing::new(body.split_ascii_whitespace().collect::<Vec<_>>().concat());
+        let pkcs8 = STANDARD.decode(&*body).map_err(|_| SessionKeyError)?;
+        Self::open(Zeroizing::new(pkcs8))
+    }
+
+    fn open(pkcs8: Zeroizing<Vec<u8>>) -> Result<Self, SessionKeyError> {
+        let (random, algorithm) = (ring_random(), &ECDSA_P256_SHA256_FIXED_SIGNING);
         let pair =
             EcdsaKeyPair::from_pkcs8(algorithm, &pkcs8, &random).map_err(|_| SessionKeyError)?;
         // An uncompressed point (SEC 1 §2.3.3): 0x04, x, y.
@@ -121,6 +138,17 @@ mod tests {
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
             .verify(signed.as_bytes(), &part(&jws, 2))
             .unwrap();
+    }
+
+    #[test]
+    fn a_key_that_was_given_away_is_the_same_key_when_it_is_read_and_other_text_is_none() {
+        let key = SessionKey::generate().unwrap();
+        let pem = key.private_pem();
+        let read = SessionKey::from_private_pem(&pem).unwrap();
+        assert_eq!(read.thumbprint(), key.thumbprint());
+        for bad in ["", "key", &pem[..80], &pem.replace("PRIVATE", "PUBLIC")] {
+            SessionKey::from_private_pem(bad).unwrap_err();
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod run;
 mod secret;
 pub mod serve;
 pub mod server;
+mod svid;
 mod table;
 mod task;
 mod text;
@@ -98,6 +99,9 @@ enum Command {
     /// Export the audit log, and check an export without the broker
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Prove a workload's identity: certificates and JWT-SVIDs, taken with a token
+    #[command(subcommand)]
+    Svid(svid::SvidCommand),
     /// What those need who verify JWT-SVIDs by OpenID Connect
     #[command(subcommand)]
     Oidc(oidc::OidcCommand),
@@ -165,6 +169,7 @@ async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, 
         Command::Secret(command) => secret::run(command, &admin, &mut out).await,
         Command::Key(command) => key::run(command, &admin, &mut out).await,
         Command::Audit(command) => audit::run(command, &admin, &mut out).await,
+        Command::Svid(command) => svid::run(command, &mut out).await,
         Command::Oidc(command) => oidc::run(command, &mut out).await,
         Command::ResourceServer(command) => resource_server::run(&command, &mut out),
         Command::Completions(args) => completions::run(&args, &mut out),
@@ -187,6 +192,7 @@ fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
         | Command::Secret(_)
         | Command::Key(_)
         | Command::Audit(_)
+        | Command::Svid(_)
         | Command::Oidc(_)
         | Command::ResourceServer(_)
         | Command::Completions(_) => tokio::runtime::Builder::new_current_thread(),

@@ -25,7 +25,7 @@ use crate::domain::url::BaseUrl;
 use crate::outbound::{Content, Origin, Peer, Response, Rules};
 
 /// A broker and the key that requests to it are proven with.
-pub(super) struct Client {
+pub(in crate::cli) struct Client {
     pub(super) way: Way,
     peer: Peer,
     issuer: BaseUrl,
@@ -66,8 +66,22 @@ pub(super) struct Token {
     pub(super) task_name: String,
 }
 
+/// A certificate, with what is needed beside it.
+#[derive(Debug, Deserialize)]
+pub(in crate::cli) struct Certified {
+    /// With its intermediate, in PEM.
+    #[serde(rename = "certificate")]
+    pub(in crate::cli) chain: String,
+    /// Every trusted root, in PEM.
+    pub(in crate::cli) bundle: String,
+    pub(in crate::cli) spiffe_id: String,
+    pub(in crate::cli) serial: String,
+    pub(in crate::cli) id: String,
+    pub(in crate::cli) expires_at: String,
+}
+
 impl Client {
-    pub(super) fn new(
+    pub(in crate::cli) fn new(
         issuer: BaseUrl,
         key: Option<SessionKey>,
         way: Way,
@@ -120,7 +134,7 @@ impl Client {
             encoding: String,
         }
         let endpoint = format!("/api/v1/secret/{}", path.as_str());
-        let headers = self.shown("GET", &endpoint, by)?;
+        let headers = self.shown("GET", &endpoint, &by.value)?;
         let answer = self
             .ask(Method::GET, &endpoint, headers, Bytes::new())
             .await?;
@@ -134,18 +148,38 @@ impl Client {
     }
 
     /// A JWT-SVID for this audience: the workload's identity, verified offline.
-    pub(super) async fn svid(&self, audience: &Audience, by: &Token) -> Result<Secret, Failed> {
+    pub(in crate::cli) async fn svid(
+        &self,
+        audience: &Audience,
+        by: &Secret,
+    ) -> Result<Secret, Failed> {
         #[derive(Deserialize)]
         struct Answer {
             svid: String,
         }
-        let mut headers = self.shown("POST", SVID, by)?;
-        let json = HeaderValue::from_static("application/json");
-        headers.insert(header::CONTENT_TYPE, json);
-        let body = serde_json::json!({ "audience": audience.as_str() }).to_string();
-        let answer = self.ask(Method::POST, SVID, headers, body.into()).await?;
+        let body = serde_json::json!({ "audience": audience.as_str() });
+        let answer = self.taken(SVID, &body, by).await?;
         let answer: Answer = read(&answer)?;
         Ok(Secret::from(answer.svid))
+    }
+
+    /// A certificate for the key that signed this request, as the broker answers it.
+    pub(in crate::cli) async fn certificate(
+        &self,
+        request: &str,
+        by: &Secret,
+    ) -> Result<Certified, Failed> {
+        let body = serde_json::json!({ "csr": request });
+        read(&self.taken(CERTIFICATE, &body, by).await?)
+    }
+
+    /// What a token takes with a JSON body.
+    async fn taken(&self, endpoint: &str, body: &Value, by: &Secret) -> Result<Response, Failed> {
+        let mut headers = self.shown("POST", endpoint, by)?;
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json);
+        let body = body.to_string().into();
+        self.ask(Method::POST, endpoint, headers, body).await
     }
 
     /// Ends what is held: a handle ends its session, a token dies alone. Neither ends the task.
@@ -158,8 +192,8 @@ impl Client {
     }
 
     /// The headers that show a token, with its proof where it is bound to a key.
-    fn shown(&self, method: &str, endpoint: &str, by: &Token) -> Result<HeaderMap, Failed> {
-        let token = by.value.expose_str().unwrap_or_default();
+    fn shown(&self, method: &str, endpoint: &str, by: &Secret) -> Result<HeaderMap, Failed> {
+        let token = by.expose_str().unwrap_or_default();
         let mut headers = self.proof(method, endpoint, Some(token))?;
         let scheme = if headers.is_empty() { "Bearer" } else { "DPoP" };
         headers.insert(header::AUTHORIZATION, hidden(&format!("{scheme} {token}"))?);
@@ -326,6 +360,7 @@ fn hidden(text: &str) -> Result<HeaderValue, Failed> {
 const TOKEN: &str = "/oauth2/token";
 const PREVIEW: &str = "/api/v1/preview";
 const SVID: &str = "/api/v1/svid/jwt";
+const CERTIFICATE: &str = "/api/v1/svid/x509";
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// The largest secret, in base64 and JSON.

@@ -59,7 +59,7 @@ pub(super) async fn refresh(
     place: &Place,
 ) -> Result<(), Failed> {
     for cloud in clouds {
-        let svid = session.client.svid(&cloud.audience()?, by).await?;
+        let svid = session.client.svid(&cloud.audience()?, &by.value).await?;
         if let Cloud::Azure { .. } = cloud
             && algorithm(&svid).as_deref() != Some("RS256")
         {

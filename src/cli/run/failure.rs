@@ -10,7 +10,7 @@ use crate::outbound::{OutboundError, Response};
 
 /// Why there is no answer to go on with.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub(in crate::cli) enum Failed {
     /// The broker said no, and why.
     Refused(Box<Refused>),
     /// There is nothing to show to the broker, and asking again does not change it.

@@ -41,18 +41,26 @@ impl Place {
 
     /// Puts the bytes under this name. A reader sees what was there before, or all of them.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), CliError> {
-        let (path, fresh) = (self.path(name), self.path(&format!(".{name}.new")));
-        put(&fresh, bytes)
-            .and_then(|()| fs::rename(&fresh, &path))
-            .map_err(|source| {
-                // What is half written is of no use to anybody.
-                fs::remove_file(&fresh).ok();
-                CliError::Io {
-                    what: format!("{} cannot be written", path.display()),
-                    source,
-                }
-            })
+        replace(&self.path(name), bytes)
     }
+}
+
+/// Puts the bytes into a file of mode 0600. A reader sees what was there before, or all of them.
+pub(in crate::cli) fn replace(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    let unwritten = |source| CliError::Io {
+        what: format!("{} cannot be written", path.display()),
+        source,
+    };
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    let name = name.ok_or_else(|| unwritten(io::ErrorKind::InvalidInput.into()))?;
+    let fresh = path.with_file_name(format!(".{name}.new"));
+    put(&fresh, bytes)
+        .and_then(|()| fs::rename(&fresh, path))
+        .map_err(|source| {
+            // What is half written is of no use to anybody.
+            fs::remove_file(&fresh).ok();
+            unwritten(source)
+        })
 }
 
 impl Drop for Place {

@@ -17,14 +17,14 @@ use crate::seams::{Clock, SystemClock, SystemEntropy};
 
 mod args;
 mod child;
-mod client;
+pub(super) mod client;
 mod cloud;
 mod descriptor;
 mod dry;
 mod evidence;
 mod examine;
-mod failure;
-mod files;
+pub(super) mod failure;
+pub(super) mod files;
 mod prepare;
 mod refusal;
 mod renewals;

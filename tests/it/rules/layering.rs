@@ -59,7 +59,10 @@ const HOMES: &[(&str, &[&str])] = &[
         "jsonwebtoken",
         &["src/attest/", "src/broker/token.rs", "src/config/source.rs"],
     ),
-    ("rcgen", &["src/cli/dev_tls.rs", "src/mint/x509/"]),
+    (
+        "rcgen",
+        &["src/cli/dev_tls.rs", "src/cli/svid.rs", "src/mint/x509/"],
+    ),
     ("x509_parser", &["src/attest/csr.rs", "src/cli/doctor/"]),
 ];
 

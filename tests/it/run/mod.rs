@@ -8,5 +8,6 @@ mod lineage;
 mod refusal;
 mod secrets;
 mod stage;
+mod svid;
 mod tls;
 mod token;

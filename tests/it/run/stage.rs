@@ -142,6 +142,11 @@ impl Stage {
 }
 
 impl Step {
+    /// Where the command works.
+    pub(super) fn dir(&self) -> &std::path::Path {
+        &self.dir
+    }
+
     /// What the command wrote into a file of this name, once it is there.
     pub(super) async fn wrote(&self, name: &str) -> String {
         let path = self.dir.join(name);
