@@ -54,6 +54,11 @@ pub(crate) fn judge(report: &Report, floor: &Floor) -> Vec<Verdict> {
     if let Some((_, ms)) = report.revoked {
         verdicts.push(at_most("revoke a task", 100.0, ms, "ms"));
     }
+    if let Some(waited) = report.waited {
+        let reads = u32::try_from(waited.reads).map_or(f64::INFINITY, f64::from);
+        let what = "reads of a case that all wait for";
+        verdicts.push(at_most(what, 1.0, reads, ""));
+    }
     if let Some((_, ms, mib)) = report.started {
         verdicts.push(at_most("start under live rows", 2_000.0, ms, "ms"));
         let mib = u32::try_from(mib).map_or(f64::INFINITY, f64::from);

@@ -18,6 +18,7 @@ mod plan;
 mod process;
 mod report;
 mod requests;
+mod slow_case;
 mod start;
 mod task;
 mod work;

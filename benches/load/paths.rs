@@ -14,6 +14,7 @@ use crate::place::{Place, SECRET_PATH};
 use crate::plan::Plan;
 use crate::report::{Path, Report, Row};
 use crate::requests::{Requests, order};
+use crate::slow_case;
 use crate::start::{Server, operator};
 use crate::task;
 use crate::work::{Kind, World};
@@ -66,7 +67,8 @@ impl<'a> Broker<'a> {
         self.revoke(report, &tokens)?;
         self.bound(report)?;
         self.secret(report)?;
-        task::revoke(self, report)
+        task::revoke(self, report)?;
+        slow_case::wait(self, report)
     }
 
     /// What the number of live rows could change.

@@ -26,6 +26,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) ci: &'a str,
     pub(crate) proof_repository: u64,
     pub(crate) secret_repository: u64,
+    pub(crate) agents: &'a str,
+    pub(crate) desk: &'a str,
 }
 
 impl Place {
@@ -38,6 +40,7 @@ impl Place {
         private(&dir.path().join(CERTIFICATE), &made.cert.pem())?;
         private(&dir.path().join(KEY), &made.signing_key.serialize_pem())?;
         private(&dir.path().join(POLICIES), &policies())?;
+        private(&dir.path().join("desk-token"), DESK_TOKEN)?;
         Ok(Self {
             certificate: made.cert.der().clone(),
             dir,
@@ -89,6 +92,8 @@ impl Place {
             .replace("{ci}", around.ci)
             .replace("{proof}", &around.proof_repository.to_string())
             .replace("{secret}", &around.secret_repository.to_string())
+            .replace("{agents}", around.agents)
+            .replace("{desk}", around.desk)
             .replace("{digest}", &hex::encode(digest))
     }
 }
@@ -127,6 +132,9 @@ const POLICIES: &str = "bench.cedar";
 /// The resource server of the configuration, and what it authenticates with.
 pub(crate) const SERVER: &str = "deploy";
 pub(crate) const SERVER_SECRET: &str = "bench-secret-0123456789abcdef0123456789abcdef";
+
+/// What the desk is asked with.
+pub(crate) const DESK_TOKEN: &str = "desk-token-0123456789abcdef";
 
 /// The audience whose tokens that server may ask about.
 pub(crate) const AUDIENCE: &str = "https://deploy.example";

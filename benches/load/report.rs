@@ -12,6 +12,7 @@ use crate::drive::Window;
 use crate::fault::Fault;
 use crate::floor::Floor;
 use crate::plan::{CONNECTIONS, Plan};
+use crate::slow_case::Waited;
 
 /// A path that has a price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,6 +46,7 @@ pub(crate) struct Report {
     pub(crate) empty_paced: Option<Window>,
     /// Credentials of the task that was revoked, and milliseconds until that was acknowledged.
     pub(crate) revoked: Option<(usize, f64)>,
+    pub(crate) waited: Option<Waited>,
     /// Live rows, milliseconds until ready, and mebibytes resident then.
     pub(crate) started: Option<(u64, f64, u64)>,
     live_rows: u64,
@@ -85,6 +87,7 @@ impl Report {
             empty: None,
             empty_paced: None,
             revoked: None,
+            waited: None,
             started: None,
             live_rows: plan.live_rows,
         }
@@ -112,6 +115,10 @@ impl Report {
         self.revoked = Some((credentials, took.as_secs_f64() * 1e3));
     }
 
+    pub(crate) fn waited(&mut self, waited: Waited) {
+        self.waited = Some(waited);
+    }
+
     pub(crate) fn started(&mut self, ready: Duration, resident_mib: u64) {
         let ready = ready.as_secs_f64() * 1e3;
         self.started = Some((self.live_rows, ready, resident_mib));
@@ -137,6 +144,12 @@ impl Report {
         if let Some((credentials, ms)) = self.revoked {
             println!(
                 "\nrevoke_task     {credentials} live credentials, acknowledged in {ms:.1} ms"
+            );
+        }
+        if let Some(waited) = self.waited {
+            println!(
+                "slow_case       {} agents at once, the case shown in {} ms: read {} times, p50 {:.0} ms, p99 {:.0} ms",
+                waited.callers, waited.desk_ms, waited.reads, waited.p50_ms, waited.p99_ms
             );
         }
         if let Some((rows, ms, mib)) = self.started {
@@ -193,6 +206,7 @@ impl Report {
             empty: Written::named("empty_handler", 0, empty, 0.0),
             rows: rows.collect(),
             revoked_task_ms: self.revoked.map(|(_, ms)| ms),
+            slow_case: self.waited,
             ready_ms: self.started.map(|(_, ms, _)| ms),
             resident_mib: self.started.map(|(_, _, mib)| mib),
             bars: verdicts,
@@ -217,6 +231,7 @@ struct Run<'a> {
     empty: Written,
     rows: Vec<Written>,
     revoked_task_ms: Option<f64>,
+    slow_case: Option<Waited>,
     ready_ms: Option<f64>,
     resident_mib: Option<u64>,
     bars: &'a [bars::Verdict],

@@ -44,6 +44,19 @@ impl Requests {
         self.post(oauth::TOKEN, &[("dpop", proof)], &form)
     }
 
+    /// The same for the task of a case.
+    pub(crate) fn exchange_for_case(&self, token: &str, proof: &str, task: &str) -> Bytes {
+        let details = format!(r#"[{{"type":"writ_task","task":"{task}"}}]"#);
+        let form = form(&[
+            ("grant_type", oauth::EXCHANGE_GRANT),
+            ("subject_token", token),
+            ("subject_token_type", oauth::ID_TOKEN_TYPE),
+            ("audience", AUDIENCE),
+            ("authorization_details", &details),
+        ]);
+        self.post(oauth::TOKEN, &[("dpop", proof)], &form)
+    }
+
     pub(crate) fn renew(&self, handle: &str, proof: &str) -> Bytes {
         let form = form(&[
             ("grant_type", oauth::REFRESH_GRANT),

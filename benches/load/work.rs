@@ -1,16 +1,20 @@
 //! The practice world of a run: the repositories whose jobs ask, and their ID tokens by the thousand.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use tokio::runtime::Runtime;
 use writ_practice::client::SessionKey;
-use writ_practice::{MintMany, NewRepo, Options, Running, StartJob, StartRun};
+use writ_practice::{
+    Desk, Fault as Trouble, MintMany, Mode, NewRepo, Options, Running, StartJob, StartRun, Target,
+};
 
 use crate::fault::Fault;
-use crate::place::{Place, Surroundings};
+use crate::place::{DESK_TOKEN, Place, Surroundings};
 
 pub(crate) struct World {
     running: Running,
@@ -34,7 +38,15 @@ pub(crate) struct Bound<'a> {
 impl World {
     /// Starts a world, and configures the broker of `place` to trust it.
     pub(crate) async fn start(place: &Place) -> Result<Self, Fault> {
-        let running = writ_practice::World::start(Options::default()).await?;
+        let running = writ_practice::World::start(Options {
+            api_token: DESK_TOKEN.to_owned(),
+            agents: vec![AGENTS.to_owned()],
+            desks: vec![DESK.to_owned()],
+            ..Options::default()
+        })
+        .await?;
+        let desk = running.desk(DESK)?;
+        desk.open(CASE_ID, "AC-9", Some(AGENT))?;
         let site = running.site("")?;
         let new = |name| site.create_repo(NewRepo::new("octo", name));
         let (proof, secret) = (new("proof")?, new("secret")?);
@@ -42,6 +54,8 @@ impl World {
             ci: site.issuer(),
             proof_repository: proof.repository_id,
             secret_repository: secret.repository_id,
+            agents: running.agents(AGENTS)?.issuer(),
+            desk: &desk.api_url(),
         })?;
         Ok(Self {
             running,
@@ -81,6 +95,29 @@ impl World {
         bound.collect()
     }
 
+    /// One token of the agent for each key.
+    pub(crate) fn agents<'a>(&self, keys: &'a [SessionKey]) -> Result<Vec<Bound<'a>>, Fault> {
+        let agents = self.running.agents(AGENTS)?;
+        let bound = keys.iter().map(|key| {
+            let audience = format!("{}/jkt/{}", self.issuer, key.thumbprint());
+            let token = agents.token(AGENT, &audience)?;
+            Ok(Bound { token, key })
+        });
+        bound.collect()
+    }
+
+    /// From now on the desk takes this long for each answer.
+    pub(crate) fn slow_desk(&self, delay: Duration) -> Result<SlowDesk, Fault> {
+        let desk = self.running.desk(DESK)?;
+        desk.faults().forget_requests();
+        desk.faults().set(Trouble {
+            target: Target::Cases,
+            mode: Mode::Slow,
+            delay_ms: u64::try_from(delay.as_millis()).map_err(Fault::of)?,
+        })?;
+        Ok(SlowDesk(Arc::clone(desk)))
+    }
+
     fn mint(
         &self,
         runtime: &Runtime,
@@ -103,6 +140,22 @@ impl World {
     }
 }
 
+/// A desk that takes its time, until this is dropped.
+pub(crate) struct SlowDesk(Arc<Desk>);
+
+impl SlowDesk {
+    /// How often it was asked for a case.
+    pub(crate) fn reads(&self) -> u64 {
+        self.0.faults().requests().of(Target::Cases)
+    }
+}
+
+impl Drop for SlowDesk {
+    fn drop(&mut self) {
+        self.0.faults().clear();
+    }
+}
+
 fn audience_of(token: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Claims {
@@ -116,3 +169,13 @@ fn audience_of(token: &str) -> Option<String> {
 
 /// The configuration takes tokens of this age.
 const LIFETIME_SECS: i64 = 3_600;
+
+const AGENTS: &str = "/agents";
+const DESK: &str = "/desk";
+
+/// The agent that the case names.
+const AGENT: &str = "a-1";
+const CASE_ID: &str = "4711";
+
+/// The task of that case.
+pub(crate) const CASE: &str = "desk/case/4711";
