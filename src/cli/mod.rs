@@ -70,6 +70,12 @@ enum Command {
     /// Run a command with a credential that is renewed while it runs and revoked when it ends
     #[command(long_about = run::LONG)]
     Run(Box<run::RunArgs>),
+    /// Become a command that ends with the process that started it: how `run` starts its own
+    #[command(
+        hide = true,
+        after_help = "Example:\n  writ tied --to $$ -- ./deploy.sh"
+    )]
+    Tied(run::TiedArgs),
     /// Write what a broker in production begins with: configuration, keys and a systemd unit
     Init(init::InitArgs),
     /// Say what keeps a job or a broker from working, and how to mend it
@@ -158,6 +164,7 @@ async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, 
         Command::Server(args) => server::run(args).await,
         Command::Dev(args) => dev::run(args).await,
         Command::Run(args) => return run::run(*args, descriptor, &mut out).await,
+        Command::Tied(args) => return run::tied(&args),
         Command::Doctor(command) => doctor::run(command, &mut out).await,
         Command::Init(args) => init::run(&args, &mut out),
         Command::Config(command) => config::run(command, &mut out),
@@ -185,6 +192,7 @@ fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
         | Command::Config(_)
         | Command::Profile(_)
         | Command::Run(_)
+        | Command::Tied(_)
         | Command::Task(_)
         | Command::Explain(_)
         | Command::Find(_)

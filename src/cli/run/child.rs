@@ -25,16 +25,20 @@ pub(super) struct Running(Child);
 pub(super) struct Signals(Vec<(Signal, tokio::signal::unix::Signal)>);
 
 impl Running {
-    /// Starts it in this process's group, so that whoever ends the group ends both.
+    /// Starts it in this process's group, so that whoever ends the group ends both, and [tied](super::tied) to
+    /// this process, so that it does not stay behind when this one is killed.
     pub(super) fn start(command: &[OsString], more: Environment) -> Result<Self, CliError> {
-        let (program, arguments) = command
-            .split_first()
-            .ok_or_else(|| CliError::Usage("there is no command".to_owned()))?;
-        let child = Command::new(program).args(arguments).envs(more).spawn();
-        child.map(Self).map_err(|source| CliError::Io {
-            what: format!("{} cannot be started", program.display()),
+        let failed = |source| CliError::Io {
+            what: "the command cannot be started".to_owned(),
             source,
-        })
+        };
+        let own = std::env::current_exe().map_err(failed)?;
+        let child = Command::new(own)
+            .args(["tied", "--to", &std::process::id().to_string(), "--"])
+            .args(command)
+            .envs(more)
+            .spawn();
+        child.map(Self).map_err(failed)
     }
 
     pub(super) async fn ended(&mut self) -> Result<ExitStatus, CliError> {

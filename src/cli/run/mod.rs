@@ -31,10 +31,12 @@ mod renewals;
 mod schedule;
 mod secrets;
 mod session;
+mod tied;
 
 pub(super) use args::{LONG, RunArgs};
 pub(super) use descriptor::Descriptor;
 pub(super) use examine::{ExamineArgs, examine};
+pub(super) use tied::{TiedArgs, tied};
 
 use child::{Environment, Running, Signals};
 use client::{Ask, Client, Token};

@@ -1,5 +1,7 @@
 //! The command's end is the step's end, and what the step is told the command is told.
 
+use std::os::unix::process::ExitStatusExt as _;
+
 use rustix::process::Signal;
 use writ_practice::{Fault, Mode, Target};
 
@@ -43,6 +45,35 @@ async fn a_group_that_is_ended_at_once_still_revokes_what_it_had() {
         assert!(!stage.is_active(&token).await && step.left().is_empty());
         step.forget("path");
     }
+}
+
+/// Nobody is left to renew and to revoke for it: it is told to end, and what it has runs out.
+#[tokio::test]
+async fn a_command_does_not_stay_behind_when_writ_is_killed() {
+    let stage = Stage::set("5m", 1).await;
+    let script = format!("trap 'touch told; exit' TERM; {WAITS}");
+    let mut step = stage.step(0, ARGS, &script);
+    step.token().await;
+    step.signal(Signal::KILL);
+    step.wrote("told").await;
+    // Its end of the pipes is closed only when the command is gone as well.
+    let ended = step.ended().await;
+    assert_eq!(ended.status.signal(), Some(9), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_program_is_told_by_its_name() {
+    let stage = Stage::set("5m", 1).await;
+    std::fs::write(stage.ground.dir().join("plain"), "no program").unwrap();
+    let plain = stage.ground.dir().join("plain");
+    let args = [ARGS, &["--audience", "https://billing.example"]].concat();
+    let job = &stage.run.jobs[0];
+    let ended = stage
+        .step_of(job, &args, &[plain.to_str().unwrap()])
+        .end()
+        .await;
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.err.contains("plain cannot be started"), "{ended:?}");
 }
 
 #[tokio::test]
