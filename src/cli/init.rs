@@ -249,7 +249,8 @@ fn told(production: &Production, dir: &Path) -> Vec<String> {
     lines.extend([
         "next".to_owned(),
         format!("  1. put the certificate of {host} at {dir}/tls.pem and its key at {dir}/tls.key, mode 0600"),
-        format!("  2. writ profile new --from-token - >> {dir}/{CONFIG}"),
+        format!("  2. writ profile new --no-api --from-token - >> {dir}/{CONFIG}"),
+        "     with an ID token of a real job; without --no-api where the source has its API".to_owned(),
         format!("  3. writ config check {dir}/{CONFIG}"),
         format!("  4. systemctl enable --now {dir}/{UNIT}"),
         format!("  5. writ doctor server --config {dir}/{CONFIG}"),

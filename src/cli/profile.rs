@@ -31,9 +31,10 @@ pub(super) struct NewArgs {
     #[arg(long, default_value = "deploy")]
     name: String,
 
-    /// The name of the source in the configuration
-    #[arg(long, default_value = "ci")]
-    source: String,
+    /// The name of the source in the configuration [default: the one that `writ init` gives it: github,
+    /// gitlab, kubernetes]
+    #[arg(long)]
+    source: Option<String>,
 
     /// A service that the job needs a token for
     #[arg(long, value_name = "URL", default_value = "https://service.example")]

@@ -69,7 +69,7 @@ descriptor = 3
         text.push_str(&source_text(source));
     }
     text.push_str(
-        "\n# Who is granted what: put what `writ profile new --from-token -` makes of a real job's ID token here.\n",
+        "\n# Who is granted what: put what `writ profile new --no-api --from-token -` makes of a real job's ID token here.\n",
     );
     text
 }

@@ -13,7 +13,8 @@ use crate::attest::preset::{ClaimNature, Preset};
 #[derive(Debug, Clone)]
 pub struct Wish {
     pub name: String,
-    pub source: String,
+    /// The source's name in the configuration; without one, that which `writ init` gives it.
+    pub source: Option<String>,
     pub audiences: Vec<String>,
     /// Whether the vendor's API may be asked.
     pub api: bool,
@@ -98,7 +99,7 @@ fn id(preset: Preset) -> Option<&'static str> {
 
 fn source(preset: Preset, claims: &BTreeMap<&str, String>, wish: &Wish) -> String {
     let mut text = String::from("[[source]]\n");
-    put(&mut text, "name", &quoted(&wish.source));
+    put(&mut text, "name", &quoted(source_name(preset, wish)));
     put(&mut text, "preset", &quoted(preset.as_str()));
     let issuer = claims.get("iss").map_or("", String::as_str);
     put(&mut text, "issuer", &quoted(issuer));
@@ -109,10 +110,20 @@ fn source(preset: Preset, claims: &BTreeMap<&str, String>, wish: &Wish) -> Strin
     text
 }
 
+fn source_name(preset: Preset, wish: &Wish) -> &str {
+    let usual = match preset {
+        Preset::GithubActions => "github",
+        Preset::GitlabCi => "gitlab",
+        Preset::Kubernetes => "kubernetes",
+        Preset::Oidc | Preset::JwtSvid => "ci",
+    };
+    wish.source.as_deref().unwrap_or(usual)
+}
+
 fn profile(preset: Preset, claims: &BTreeMap<&str, String>, wish: &Wish) -> String {
     let mut text = String::from("[[profile]]\n");
     put(&mut text, "name", &quoted(&wish.name));
-    put(&mut text, "source", &quoted(&wish.source));
+    put(&mut text, "source", &quoted(source_name(preset, wish)));
     for name in of_nature(preset, ClaimNature::Name) {
         if let Some(value) = claims.get(name) {
             // For whoever reads it: names can be given away and taken.
@@ -257,7 +268,7 @@ mod tests {
     fn wish(api: bool) -> Wish {
         Wish {
             name: "deploy".to_owned(),
-            source: "ci".to_owned(),
+            source: Some("ci".to_owned()),
             audiences: vec!["https://deploy.example".to_owned()],
             api,
         }

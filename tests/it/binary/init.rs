@@ -4,6 +4,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
+use writ_practice::{StartJob, StartRun};
+
+use crate::support::broker::{ENVIRONMENT, REPO};
 use crate::support::process::{Ground, Said, until, within, writ};
 
 async fn init(args: &[&str], at: &Path) -> Said {
@@ -56,6 +59,33 @@ async fn what_init_writes_is_sound_private_and_hardened() {
             .output(),
     );
     assert_eq!(checked.await.unwrap().status.code(), Some(0));
+}
+
+/// The steps as `writ init` tells them, up to the one that needs systemd.
+#[tokio::test]
+async fn a_real_jobs_token_writes_the_profile_that_the_configuration_lacks() {
+    let ground = Ground::new().await;
+    let job = StartJob::new("deploy").in_environment(ENVIRONMENT);
+    let run = ground.site().start_run(StartRun::new(REPO, vec![job]));
+    let token = ground
+        .client()
+        .id_token(&run.await.unwrap().jobs[0], "https://writ.example")
+        .await;
+    let place = tempfile::tempdir().unwrap();
+    let said = init(PRODUCTION, place.path()).await;
+    let step = "writ profile new --no-api --from-token - >> ";
+    assert!(said.out.contains(step), "{said:?}");
+    let new = ["profile", "new", "--no-api", "--from-token", "-"];
+    let profile = ground.operator(&new, &token).await;
+    assert_eq!(profile.code, Some(0), "{profile:?}");
+    let path = place.path().join("etc/writ.toml");
+    let written = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, written + &profile.out).unwrap();
+    let checked = writ().args(["config", "check"]).arg(&path).output();
+    let checked = within(checked).await.unwrap();
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+    assert!(said.contains("deploy"), "{said}");
 }
 
 #[tokio::test]
