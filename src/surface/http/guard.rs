@@ -1,5 +1,6 @@
-//! What every request must satisfy before, while and after a handler sees it: no encoded body, a body within
-//! its cap, an answer within its time, and no panic that reaches the connection.
+//! What every request must satisfy before, while and after a handler sees it: no header that could be taken
+//! for another, no encoded body, a body within its cap and in one piece, an answer within its time, and no
+//! panic that reaches the connection.
 //!
 //! The refusals here come before anything is known about the caller; they say the status and nothing else.
 
@@ -21,7 +22,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use http_body_util::Limited;
 use hyper::body::{Frame, SizeHint};
 use tokio::time;
@@ -31,11 +32,16 @@ use super::serve::Limits;
 
 /// Passes one request to the router and stands between it and whatever goes wrong.
 pub(super) async fn answer(router: Router, request: Request, limits: &Limits) -> Response {
-    let last = request.headers().contains_key(header::TRANSFER_ENCODING);
-    let mut response = judge(router, request, limits).await;
+    let ambiguous = is_ambiguous(&request);
+    // The parser drops a `Content-Length` that stands beside `Transfer-Encoding`. Whoever forwarded by that
+    // length would put bytes of its own choice behind this request: they are not read (RFC 9112 §6.1).
+    let last = ambiguous || request.headers().contains_key(header::TRANSFER_ENCODING);
+    let mut response = if ambiguous {
+        refusal(StatusCode::BAD_REQUEST)
+    } else {
+        explained(judge(router, request, limits).await)
+    };
     if last {
-        // The parser drops a `Content-Length` that stands beside `Transfer-Encoding`. Whoever forwarded by that
-        // length would put bytes of its own choice behind this request: they are not read (RFC 9112 §6.1).
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -61,6 +67,7 @@ async fn judge(router: Router, request: Request, limits: &Limits) -> Response {
     let handler = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
     match time::timeout(limits.request, handler).await {
         Ok(_) if reading.is(OVERRUN) => refusal(StatusCode::PAYLOAD_TOO_LARGE),
+        Ok(_) if reading.is(BROKEN) => refusal(StatusCode::BAD_REQUEST),
         Ok(Ok(Ok(response))) => response,
         Ok(Ok(Err(never))) => match never {},
         Ok(Err(_)) => {
@@ -76,6 +83,35 @@ async fn judge(router: Router, request: Request, limits: &Limits) -> Response {
 /// The router, with its own body limit out of the way: there is one limit, and it is enforced here.
 pub(super) fn without_own_limit(router: Router) -> Router {
     router.layer(DefaultBodyLimit::disable())
+}
+
+/// Whether two readers could take this request for two different ones: by the first or the last of two headers
+/// of which there is one, or without the `Host` that HTTP/1.1 demands (RFC 9112 §3.2, RFC 9110 §5.3).
+fn is_ambiguous(request: &Request) -> bool {
+    let headers = request.headers();
+    let hostless = request.version() == Version::HTTP_11 && !headers.contains_key(header::HOST);
+    let twice = |name: &HeaderName| headers.get_all(name).iter().nth(1).is_some();
+    hostless || ONE_OF_EACH.iter().any(twice)
+}
+
+/// What says for whom a request is, how it is read and who asks. Where it ends, the parser has judged: it
+/// refuses two lengths, unless they are equal (RFC 9110 §8.6).
+const ONE_OF_EACH: [HeaderName; 3] = [header::HOST, header::CONTENT_TYPE, header::AUTHORIZATION];
+
+/// The router's own refusals, of a path or a method that is not there, have no body: they get this one.
+fn explained(response: Response) -> Response {
+    let bare = matches!(
+        response.status(),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+    ) && !response.headers().contains_key(header::CONTENT_TYPE);
+    if !bare {
+        return response;
+    }
+    let mut problem = refusal(response.status());
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        problem.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    problem
 }
 
 /// Nothing is ever decompressed, so an encoded body cannot be understood (RFC 9110 §15.5.16).
@@ -99,10 +135,12 @@ fn refusal(status: StatusCode) -> Response {
 #[derive(Default)]
 struct Reading(AtomicU8);
 
-const UNREAD: u8 = 0;
+// 0: nothing of it was read.
 const UNDER_WAY: u8 = 1;
 const COMPLETE: u8 = 2;
 const OVERRUN: u8 = 3;
+/// Its framing is wrong, or the client is gone.
+const BROKEN: u8 = 4;
 
 impl Reading {
     fn is(&self, state: u8) -> bool {
@@ -146,7 +184,7 @@ impl HttpBody for Watched {
             Poll::Ready(Some(Err(error))) if error.is::<http_body_util::LengthLimitError>() => {
                 self.reading.becomes(OVERRUN);
             }
-            Poll::Ready(Some(Err(_))) => self.reading.becomes(UNREAD),
+            Poll::Ready(Some(Err(_))) => self.reading.becomes(BROKEN),
         }
         poll
     }

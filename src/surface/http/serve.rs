@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_sends_no_head_in_time_is_closed_and_delays_nobody() {
+    async fn a59_whoever_sends_no_head_in_time_is_closed_and_delays_nobody() {
         let limits = Limits {
             head: Duration::from_millis(200),
             ..Limits::default()
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_of_two_mebibytes_is_refused() {
+    async fn a58_a_head_of_two_mebibytes_is_refused() {
         let server = Server::start(Limits::default()).await;
         let headers = format!("x: {}\r\n", "y".repeat(2 * 1024 * 1024));
         assert!(
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_encoded_body_is_refused_unread() {
+    async fn a62_an_encoded_body_is_refused_unread() {
         let server = Server::start(Limits::default()).await;
         for coding in ["gzip", "identity, gzip", "zstd"] {
             let headers = format!("content-encoding: {coding}\r\ncontent-length: 2\r\n");
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_with_two_lengths_is_refused() {
+    async fn a58_a_message_with_two_lengths_is_refused() {
         let server = Server::start(Limits::default()).await;
         for headers in [
             "content-length: 2\r\ncontent-length: 3\r\n",
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_read_behind_a_body_whose_end_is_disputed() {
+    async fn a58_nothing_is_read_behind_a_body_whose_end_is_disputed() {
         let server = Server::start(Limits::default()).await;
         let inner = "POST /count HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
         for framing in [
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_body_and_a_slow_handler_end_with_different_codes() {
+    async fn a59_a_slow_body_and_a_slow_handler_end_with_different_codes() {
         let limits = Limits {
             request: Duration::from_millis(100),
             ..Limits::default()

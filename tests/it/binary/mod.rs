@@ -3,8 +3,11 @@
 mod connections;
 mod crash;
 mod drain;
+mod handshake;
 mod init;
+mod lines;
 mod redaction;
 mod refusals;
 mod restart;
 mod told;
+mod wire;
