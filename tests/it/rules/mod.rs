@@ -4,4 +4,5 @@
 mod dependencies;
 mod layering;
 mod outcomes;
+mod security;
 mod source;
