@@ -37,7 +37,7 @@ pub enum Kind {
     Absent,
     /// It is already so, or was changed by somebody else.
     Conflict,
-    /// Unknown, stale or unreachable: nothing is issued and nothing is revoked.
+    /// Unknown, stale, unreachable or stopped for now: nothing is issued and nothing is revoked.
     Undetermined,
     /// A fault of the broker.
     Internal,
@@ -159,6 +159,8 @@ codes! {
     StoreUnavailable = "store_unavailable" => Undetermined,
     /// This replica has not read the log within the staleness bound.
     ViewStale = "view_stale" => Undetermined,
+    /// An operator has stopped issue and renewal for a while.
+    Frozen = "frozen" => Undetermined,
     /// Too much is waiting already.
     Overloaded = "overloaded" => Undetermined,
     /// It may or may not have been recorded; ask again.

@@ -161,7 +161,8 @@ impl Ids {
             | Write::Source(_)
             | Write::Secret(_)
             | Write::SecretDeleted { .. }
-            | Write::Key(_) => {}
+            | Write::Key(_)
+            | Write::Freeze(_) => {}
         }
         write
     }

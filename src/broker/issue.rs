@@ -172,6 +172,9 @@ impl Broker {
                 return Err(self.refuse(refusal, &Trace::of(&case, "issue")).await);
             }
         };
+        if let Err(frozen) = self.thawed(&case) {
+            return Err(self.refuse(frozen.into(), &Trace::of(&case, "issue")).await);
+        }
         laps.done("decide");
         let minted = self.minter.mint(open(permit, None, self.scene(now)))?;
         laps.done("mint");

@@ -39,6 +39,7 @@ pub mod api_tokens;
 pub mod export;
 pub mod exposure;
 pub mod find;
+pub mod freeze;
 pub mod inspect;
 pub mod introspect;
 pub mod issue;

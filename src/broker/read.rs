@@ -164,6 +164,9 @@ impl Broker {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };
+        if let Err(frozen) = self.thawed(&case) {
+            return Err(self.refuse(frozen.into(), &trace()).await);
+        }
         let sealed = self.sealed(&permit).await?;
         laps.done("decide");
         let minted = self.minter.mint(open(permit, sealed, self.scene(now)))?;

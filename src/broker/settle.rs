@@ -57,6 +57,7 @@ fn refused(refusal: Refusal) -> Unsettled {
         Refusal::Moved
         | Refusal::PolicyChanged
         | Refusal::TooLate
+        | Refusal::Frozen(_)
         | Refusal::TaskOver
         | Refusal::LineageEnded
         | Refusal::SessionEnded => Unsettled::Again,

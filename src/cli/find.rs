@@ -31,7 +31,7 @@ pub(super) async fn run(_: FindArgs, admin: &Admin, out: &mut Out) -> Result<(),
             what: "standard input cannot be read".to_owned(),
             source,
         })?;
-    let call = Call::post_bytes("/api/v1/find", Bytes::copy_from_slice(&text));
+    let call = Call::post_bytes("/api/v1/find", Bytes::from_owner(text));
     let answer = admin.ask(call).await?;
     out.answer(&answer, |found: FoundView| told(&found))
 }

@@ -18,6 +18,7 @@ mod doctor;
 mod error;
 mod explain;
 mod find;
+mod freeze;
 mod init;
 mod key;
 mod oidc;
@@ -96,6 +97,9 @@ enum Command {
     Find(find::FindArgs),
     /// Show the last refusals about a run, a task or a denial, and what happened before them
     Why(why::WhyArgs),
+    /// Stop issue and renewal for a while, for everybody or for a part
+    #[command(subcommand)]
+    Freeze(freeze::FreezeCommand),
     /// Put, list and delete secrets; no command reads one back
     #[command(subcommand)]
     Secret(secret::SecretCommand),
@@ -173,6 +177,7 @@ async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, 
         Command::Explain(args) => explain::run(args, &admin, &mut out).await,
         Command::Find(args) => find::run(args, &admin, &mut out).await,
         Command::Why(args) => why::run(args, &admin, &mut out).await,
+        Command::Freeze(command) => freeze::run(command, &admin, &mut out).await,
         Command::Secret(command) => secret::run(command, &admin, &mut out).await,
         Command::Key(command) => key::run(command, &admin, &mut out).await,
         Command::Audit(command) => audit::run(command, &admin, &mut out).await,
@@ -196,6 +201,7 @@ fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
         | Command::Task(_)
         | Command::Explain(_)
         | Command::Find(_)
+        | Command::Freeze(_)
         | Command::Why(_)
         | Command::Secret(_)
         | Command::Key(_)
@@ -229,6 +235,7 @@ Examples:
   writ explain dn-3-17                              why something was refused
   writ why https://github.com/o/r/actions/runs/7    what was refused to a run, and what came before
   writ find - < leaked.txt                          whose token this is
+  writ freeze repository github/812345 --until 2h   stop what one repository may get
   writ secret put ci/prod/deploy-key < key.pem      store a secret
   writ audit export > log.jsonl && writ audit verify log.jsonl
 

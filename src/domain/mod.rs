@@ -5,6 +5,7 @@ pub mod case;
 pub mod context;
 pub mod credential;
 pub mod details;
+pub mod freeze;
 pub mod grant;
 pub mod identity;
 pub mod ids;

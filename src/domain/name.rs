@@ -104,6 +104,11 @@ text_type!(
 );
 
 impl TaskName {
+    /// The source that it begins with.
+    pub fn source(&self) -> Option<SourceName> {
+        self.0.split('/').next().and_then(|name| name.parse().ok())
+    }
+
     /// The name of a task of `source`.
     pub fn new(source: &SourceName, segments: &str) -> Result<Self, BadName> {
         format!("{source}/{segments}").parse()

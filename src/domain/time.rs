@@ -2,6 +2,7 @@
 //! carry this one form.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use ::time::OffsetDateTime;
@@ -72,6 +73,22 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// The text is not a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a time is written as in 2026-03-01T06:00:00Z")]
+pub struct BadTime;
+
+impl FromStr for Timestamp {
+    type Err = BadTime;
+
+    /// RFC 3339, with any offset.
+    fn from_str(text: &str) -> Result<Self, BadTime> {
+        let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| BadTime)?;
+        let micros = time.unix_timestamp_nanos().div_euclid(1_000);
+        i64::try_from(micros).map(Self).map_err(|_| BadTime)
+    }
+}
+
 fn micros_of(by: Duration) -> i64 {
     i64::try_from(by.as_micros()).unwrap_or(i64::MAX)
 }
@@ -94,6 +111,17 @@ mod tests {
             Timestamp::from_micros(i64::MAX)
         );
         assert_eq!(Timestamp::from_seconds(i64::MAX), None);
+    }
+
+    #[test]
+    fn a_time_survives_its_text() {
+        let at = Timestamp::from_micros(1_700_000_000_123_456);
+        assert_eq!(at.to_string().parse(), Ok(at));
+        let offset = "2026-03-01T07:00:00+01:00".parse::<Timestamp>().unwrap();
+        assert_eq!(offset.to_string(), "2026-03-01T06:00:00Z");
+        for bad in ["", "2026-03-01", "1700000000", "2026-03-01T06:00:00"] {
+            assert_eq!(bad.parse::<Timestamp>(), Err(BadTime), "{bad}");
+        }
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Revocations {
                         self.read_lineage(lineage, Some(session), now).await?;
                     }
                 }
-                Aggregate::Bar(_) => {}
+                Aggregate::Bar(_) | Aggregate::Freeze(_) => {}
             }
             self.paid();
         }

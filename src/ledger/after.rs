@@ -2,6 +2,7 @@
 //! rows as the change itself would leave them, so that it cannot issue under what it ends.
 
 use crate::domain::credential::{CredentialKind, CredentialRecord, RecallClass};
+use crate::domain::freeze::{Freeze, FreezeScope};
 use crate::domain::grant::Grants;
 use crate::domain::ids::{CredentialId, LineageId, SessionId, TaskId};
 use crate::domain::lineage::Lineage;
@@ -82,6 +83,7 @@ impl<'a> After<'a> {
                 let latest = self.rows.secrets.get(&version.path).copied().unwrap_or(0);
                 live(version.version == latest.saturating_add(1), Refusal::Moved)
             }
+            Write::Freeze(freeze) => self.allow_freeze(freeze),
             Write::Bar(_) | Write::Source(_) | Write::SecretDeleted { .. } | Write::Key(_) => {
                 Ok(())
             }
@@ -203,6 +205,7 @@ impl<'a> After<'a> {
             (new.recall == RecallClass::List) == matches!(new.kind, CredentialKind::X509Svid(_)),
             Refusal::Illegal("certificates are recalled by a list, and nothing else is"),
         )?;
+        self.thawed(task, lineage)?;
         if let Some(parent) = new.parent {
             self.standing(lineage.id, parent)?;
             let parent = self.rows.credentials.get(&parent);
@@ -239,6 +242,31 @@ impl<'a> After<'a> {
             rule.uses.is_none_or(|limit| total <= limit),
             Refusal::UsesExhausted(grant.clone()),
         )
+    }
+
+    /// A freeze goes on where its scope left off, and only one that holds is lifted.
+    fn allow_freeze(&self, new: &Freeze) -> Result<(), Refusal> {
+        let old = self.rows.freezes.get(&new.scope);
+        let next = old.map_or(Epoch::FIRST, |old| old.epoch.next());
+        live(new.epoch == next, Refusal::Moved)?;
+        if new.lifted_at.is_none() {
+            return live(new.until > self.now, Refusal::TooLate);
+        }
+        let same = old.is_some_and(|old| old.holds(self.now) && old.until == new.until);
+        live(same, Refusal::Illegal("a freeze that holds is lifted"))
+    }
+
+    /// Whatever a verb decided, nothing is issued within a scope that is frozen.
+    fn thawed(&self, task: &Task, lineage: &Lineage) -> Result<(), Refusal> {
+        let holding = |scope: &FreezeScope| {
+            self.freeze(scope)
+                .is_some_and(|freeze| freeze.holds(self.now))
+        };
+        let mut scopes = FreezeScope::of(&task.profile, &task.name, &lineage.identity);
+        match scopes.find(holding) {
+            Some(scope) => Err(Refusal::Frozen(scope)),
+            None => Ok(()),
+        }
     }
 
     fn standing(&self, lineage: LineageId, credential: CredentialId) -> Result<(), Refusal> {
@@ -289,6 +317,16 @@ impl<'a> After<'a> {
             (lineage.id == id).then_some(lineage)
         });
         written.or_else(|| self.rows.lineages.get(&id))
+    }
+
+    fn freeze(&self, scope: &FreezeScope) -> Option<&Freeze> {
+        let written = self.writes.iter().find_map(|write| {
+            let Write::Freeze(freeze) = write else {
+                return None;
+            };
+            (freeze.scope == *scope).then_some(freeze)
+        });
+        written.or_else(|| self.rows.freezes.get(scope))
     }
 
     fn session(&self, id: SessionId) -> Option<&Session> {
@@ -385,6 +423,7 @@ fn same_row(one: &Write, other: &Write) -> bool {
             Write::Secret(SealedVersion { path, .. }) | Write::SecretDeleted { path },
             Write::Secret(SealedVersion { path: other, .. }) | Write::SecretDeleted { path: other },
         ) => path == other,
+        (Write::Freeze(one), Write::Freeze(other)) => one.scope == other.scope,
         (
             Write::Task(_)
             | Write::Lineage(_)
@@ -396,7 +435,8 @@ fn same_row(one: &Write, other: &Write) -> bool {
             | Write::Source(_)
             | Write::Secret(_)
             | Write::SecretDeleted { .. }
-            | Write::Key(_),
+            | Write::Key(_)
+            | Write::Freeze(_),
             _,
         ) => false,
     }

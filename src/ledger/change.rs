@@ -6,6 +6,7 @@ use writ_keys::KeyRow;
 
 use crate::domain::context::RecordKey;
 use crate::domain::credential::CredentialRecord;
+use crate::domain::freeze::Freeze;
 use crate::domain::grant::SecretPath;
 use crate::domain::ids::{ChangeId, CredentialId, LineageId, Realm, SessionId, TaskId};
 use crate::domain::key::Digest;
@@ -98,6 +99,8 @@ pub enum Write {
         path: SecretPath,
     },
     Key(KeyChange),
+    /// As for a task; a lifted freeze is its row in the next epoch.
+    Freeze(Freeze),
 }
 
 /// A single-use key. `until` leads its primary key, so it must be the same for every retry: it

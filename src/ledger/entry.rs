@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::context::RecordKey;
+use crate::domain::freeze::FreezeScope;
 use crate::domain::grant::SecretPath;
 use crate::domain::identity::{Identity, SpiffeId};
 use crate::domain::ids::{ChangeId, CredentialId, LineageId, Realm, SessionId, TaskId};
@@ -106,6 +107,17 @@ pub enum Event {
         state: String,
         by: String,
     },
+    Frozen {
+        scope: FreezeScope,
+        until: Timestamp,
+        by: String,
+        reason: Option<String>,
+    },
+    FreezeLifted {
+        scope: FreezeScope,
+        by: String,
+        reason: Option<String>,
+    },
 }
 
 /// Why something was given: who, on which evidence, by which policies, on which facts.
@@ -176,6 +188,7 @@ pub enum Aggregate {
     Lineage(LineageId),
     Session(SessionId),
     Bar(BarKey),
+    Freeze(FreezeScope),
 }
 
 /// Alive, or over for good.
@@ -258,6 +271,8 @@ impl Event {
             Self::SecretStored { .. } => "secret_stored",
             Self::SecretDeleted { .. } => "secret_deleted",
             Self::KeyMoved { .. } => "key_moved",
+            Self::Frozen { .. } => "frozen",
+            Self::FreezeLifted { .. } => "freeze_lifted",
         }
     }
 }
@@ -289,6 +304,13 @@ pub fn touch_of(write: &Write) -> Option<Touch> {
             epoch: Epoch::FIRST,
             life: Life::Over,
             until: bar.until,
+        }),
+        // Held fast like a tombstone while it holds; lifted, it permits again.
+        Write::Freeze(freeze) => Some(Touch {
+            aggregate: Aggregate::Freeze(freeze.scope.clone()),
+            epoch: freeze.epoch,
+            life: life(freeze.lifted_at.is_some()),
+            until: freeze.until,
         }),
         Write::Credential(_)
         | Write::Once(_)

@@ -192,7 +192,8 @@ fn is_late(rows: &Rows, write: &Write, at: Timestamp) -> bool {
         | Write::Source(_)
         | Write::Secret(_)
         | Write::SecretDeleted { .. }
-        | Write::Key(_) => false,
+        | Write::Key(_)
+        | Write::Freeze(_) => false,
     }
 }
 
@@ -228,7 +229,9 @@ const fn gives(event: &Event) -> bool {
         | Event::ContextEnded { .. }
         | Event::SecretStored { .. }
         | Event::SecretDeleted { .. }
-        | Event::KeyMoved { .. } => false,
+        | Event::KeyMoved { .. }
+        | Event::Frozen { .. }
+        | Event::FreezeLifted { .. } => false,
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use crate::domain::credential::CredentialRecord;
+use crate::domain::freeze::{Freeze, FreezeScope};
 use crate::domain::grant::SecretPath;
 use crate::domain::ids::{CredentialId, LineageId, SessionId, TaskId};
 use crate::domain::key::{Digest, Thumbprint};
@@ -33,6 +34,7 @@ pub struct Rows {
     pub(super) spent: HashMap<(TaskId, GrantName), u32>,
     pub(super) bars: HashMap<BarKey, Bar>,
     pub(super) secrets: HashMap<SecretPath, u32>,
+    pub(super) freezes: HashMap<FreezeScope, Freeze>,
     pub(super) policy_set: Option<Digest>,
 }
 
@@ -49,6 +51,8 @@ pub enum Refusal {
     CredentialDead,
     #[error("{} is barred", .0.kind())]
     Barred(BarKey),
+    #[error("{0} is frozen")]
+    Frozen(FreezeScope),
     #[error("the policies have changed")]
     PolicyChanged,
     #[error("what was decided on has ended")]
@@ -105,6 +109,10 @@ impl Rows {
         if !self.bars.get(&bar.key).is_some_and(longer) {
             self.bars.insert(bar.key.clone(), bar);
         }
+    }
+
+    pub fn put_freeze(&mut self, freeze: Freeze) {
+        self.freezes.insert(freeze.scope.clone(), freeze);
     }
 
     pub fn put_secret(&mut self, path: SecretPath, latest: u32) {
@@ -171,6 +179,7 @@ impl Rows {
             Write::Secret(version) => self.put_secret(version.path, version.version),
             // A deleted path keeps its number, so that a version is never told twice.
             Write::SecretDeleted { .. } | Write::Source(_) | Write::Key(_) => {}
+            Write::Freeze(freeze) => self.put_freeze(freeze),
         }
     }
 

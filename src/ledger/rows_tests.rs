@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::credential::{CredentialKind, JwtSvid, RecallClass, SecretLease, X509Svid};
+use crate::domain::freeze::{Freeze, FreezeScope};
 use crate::domain::grant::{Grant, Grants, TokenGrant};
 use crate::domain::identity::{Identity, TrustDomain};
 use crate::domain::ids::{ChangeId, Realm};
@@ -52,6 +53,8 @@ enum Beside {
     Spend { task: u8, uses: u8 },
     Once { key: u8 },
     Secret { version: u8 },
+    Freeze { scope: u8, minutes: u8 },
+    Lift { scope: u8 },
 }
 
 #[derive(Debug, Clone)]
@@ -120,6 +123,8 @@ fn beside() -> impl Strategy<Value = Beside> {
         2 => (0..TASKS, 0..3_u8).prop_map(|(task, uses)| Beside::Spend { task, uses }),
         1 => (0..3_u8).prop_map(|key| Beside::Once { key }),
         1 => (0..4_u8).prop_map(|version| Beside::Secret { version }),
+        1 => (0..4_u8, 0..3_u8).prop_map(|(scope, minutes)| Beside::Freeze { scope, minutes }),
+        1 => (0..4_u8).prop_map(|scope| Beside::Lift { scope }),
     ]
 }
 
@@ -360,6 +365,14 @@ impl World {
                 digest: Digest::of(&[&[*key]]),
                 session: None,
             }),
+            Beside::Freeze { scope, minutes: n } => Write::Freeze(Freeze {
+                until: self.now.plus(minutes(*n)),
+                ..self.freeze(*scope)
+            }),
+            Beside::Lift { scope } => Write::Freeze(Freeze {
+                lifted_at: Some(self.now),
+                ..self.freeze(*scope)
+            }),
             Beside::Secret { version } => Write::Secret(SealedVersion {
                 path: "prod/db".parse().unwrap(),
                 version: (*version).into(),
@@ -369,6 +382,22 @@ impl World {
                 wrapped: vec![],
                 sealed: vec![],
             }),
+        }
+    }
+
+    /// The freeze of a scope in its next epoch.
+    fn freeze(&self, n: u8) -> Freeze {
+        let scopes = ["all", "profile/p", "issuer/ci", "profile/other"];
+        let scope: FreezeScope = scopes[usize::from(n)].parse().unwrap();
+        let known = self.rows.freezes.get(&scope);
+        Freeze {
+            epoch: known.map_or(Epoch::FIRST, |known| known.epoch.next()),
+            at: self.now,
+            until: known.map_or(self.now, |known| known.until),
+            scope,
+            by: "ada".to_owned(),
+            reason: None,
+            lifted_at: None,
         }
     }
 
@@ -539,7 +568,18 @@ impl World {
         };
         let certified = matches!(new.kind, CredentialKind::X509Svid(_));
         let recalled = certified == (new.recall == RecallClass::List);
-        alive && timely && parent && recalled && given(&lineage.grants) && given(&task.grants)
+        let names = ["all", "profile/p", "issuer/ci"];
+        let frozen = self.rows.freezes.values().any(|freeze| {
+            let covers = names.contains(&freeze.scope.to_string().as_str());
+            covers && freeze.lifted_at.is_none() && self.now < freeze.until
+        });
+        alive
+            && timely
+            && !frozen
+            && parent
+            && recalled
+            && given(&lineage.grants)
+            && given(&task.grants)
     }
 }
 

@@ -9,6 +9,7 @@ use writ_keys::KeyRow;
 
 use crate::domain::context::RecordKey;
 use crate::domain::credential::CredentialRecord;
+use crate::domain::freeze::Freeze;
 use crate::domain::grant::SecretPath;
 use crate::domain::ids::{ChangeId, CredentialId, LineageId, Realm, SessionId, TaskId};
 use crate::domain::key::{Digest, Thumbprint};
@@ -164,6 +165,9 @@ pub trait Listing {
         realm: Realm,
         path: &'a SecretPath,
     ) -> BoxFuture<'a, Result<u32, Down>>;
+
+    /// Every freeze of a realm, also those that no longer hold.
+    fn freezes(&self, realm: Realm) -> BoxFuture<'_, Result<Vec<Freeze>, Down>>;
 
     /// The rows of every key, wrapped.
     fn keys(&self) -> BoxFuture<'_, Result<Vec<KeyRow>, Down>>;

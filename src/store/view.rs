@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use papaya::HashMap;
 
+use crate::domain::freeze::FreezeScope;
 use crate::domain::ids::{LineageId, SessionId, TaskId};
 use crate::domain::task::Epoch;
 use crate::domain::time::Timestamp;
@@ -33,6 +34,7 @@ pub struct View {
     lineages: HashMap<LineageId, Seen>,
     sessions: HashMap<SessionId, Seen>,
     bars: HashMap<BarKey, Timestamp>,
+    freezes: HashMap<FreezeScope, Seen>,
     /// The start of the last completed read of all writers, on the clock that never steps.
     heard: AtomicU64,
     deaths: Mutex<Deaths>,
@@ -55,6 +57,7 @@ impl View {
             lineages: HashMap::new(),
             sessions: HashMap::new(),
             bars: HashMap::new(),
+            freezes: HashMap::new(),
             heard: AtomicU64::new(0),
             deaths: Mutex::default(),
             capacity,
@@ -78,6 +81,17 @@ impl View {
         self.bars.pin().get(key).is_some_and(|until| *until > now)
     }
 
+    /// Whether anything is frozen, or was a while ago.
+    pub fn has_freezes(&self) -> bool {
+        !self.freezes.is_empty()
+    }
+
+    /// Until when a scope is frozen, if it is at `now`.
+    pub fn frozen_until(&self, scope: &FreezeScope, now: Timestamp) -> Option<Timestamp> {
+        let seen = self.freezes.pin().get(scope).copied()?;
+        (seen.life == Life::Over && seen.until > now).then_some(seen.until)
+    }
+
     /// Takes one piece of news; what is known of a later epoch stays.
     pub fn join(&self, touch: &Touch) {
         let seen = Seen {
@@ -92,6 +106,7 @@ impl View {
             Aggregate::Task(id) => join(&self.tasks, *id, seen),
             Aggregate::Lineage(id) => join(&self.lineages, *id, seen),
             Aggregate::Session(id) => join(&self.sessions, *id, seen),
+            Aggregate::Freeze(scope) => join(&self.freezes, scope.clone(), seen),
             Aggregate::Bar(key) => {
                 let until = touch.until;
                 self.bars
@@ -130,6 +145,7 @@ impl View {
         forget(&self.lineages, self.capacity, now);
         forget(&self.sessions, self.capacity, now);
         self.bars.pin().retain(|_, until| *until > now);
+        self.freezes.pin().retain(|_, seen| seen.until > now);
     }
 
     /// Notes that a read of every writer's news, begun at `started`, has completed.
@@ -148,7 +164,7 @@ impl View {
 /// Deaths that are kept until they are asked for.
 const MOST_DEATHS: usize = 20_000;
 
-fn join<K: Copy + Eq + std::hash::Hash>(map: &HashMap<K, Seen>, key: K, seen: Seen) {
+fn join<K: Eq + std::hash::Hash>(map: &HashMap<K, Seen>, key: K, seen: Seen) {
     map.pin().update_or_insert(
         key,
         |known| {

@@ -10,11 +10,12 @@ use writ_keys::KeyRow;
 
 use super::gate::Transaction;
 use super::{
-    Db, bar, binding, certificate, credential, entry, key, lineage, once, secret, session, source,
-    spent, task,
+    Db, bar, binding, certificate, credential, entry, freeze, key, lineage, once, secret, session,
+    source, spent, task,
 };
 use crate::domain::context::RecordKey;
 use crate::domain::credential::CredentialRecord;
+use crate::domain::freeze::{Freeze, FreezeScope};
 use crate::domain::grant::SecretPath;
 use crate::domain::ids::{LineageId, Realm, SessionId, TaskId};
 use crate::domain::lineage::Lineage;
@@ -64,6 +65,7 @@ impl Batch for SqliteBatch {
             credential::load(db, mac, &keys, &mut rows).await?;
             spent::load(db, mac, &keys, &mut rows).await?;
             bar::load(db, mac, &keys, &mut rows).await?;
+            freeze::load(db, mac, &keys, &mut rows).await?;
             secret::load(db, mac, &keys, &mut rows).await?;
             Ok(rows)
         })
@@ -111,6 +113,7 @@ struct Gathered<'a> {
     once: Vec<(Realm, &'a Once)>,
     spent: BTreeSet<(Realm, TaskId, &'a GrantName)>,
     bars: BTreeMap<(Realm, &'a BarKey), &'a Bar>,
+    freezes: BTreeMap<(Realm, &'a FreezeScope), &'a Freeze>,
     marks: BTreeMap<(Realm, &'a RecordKey), &'a SourceMark>,
     sealed: Vec<Sealed<'a>>,
 }
@@ -160,6 +163,9 @@ impl<'a> Gathered<'a> {
                 if longest.until < bar.until {
                     *longest = bar;
                 }
+            }
+            Write::Freeze(freeze) => {
+                self.freezes.insert((realm, &freeze.scope), freeze);
             }
             Write::Source(mark) => {
                 let latest = self.marks.entry((realm, &mark.record)).or_insert(mark);
@@ -216,6 +222,9 @@ impl<'a> Gathered<'a> {
         }
         if !self.bars.is_empty() {
             bar::write(db, mac, &self.bars).await?;
+        }
+        if !self.freezes.is_empty() {
+            all(freeze::write(db, mac, &self.freezes).await?, &self.freezes)?;
         }
         if !self.marks.is_empty() {
             source::write(db, &self.marks).await?;

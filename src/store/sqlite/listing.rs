@@ -3,8 +3,9 @@
 use futures_util::future::BoxFuture;
 use writ_keys::KeyRow;
 
-use super::{SqliteStore, certificate, credential, entry, key, lineage, secret, task};
+use super::{SqliteStore, certificate, credential, entry, freeze, key, lineage, secret, task};
 use crate::domain::credential::{CredentialRecord, RecallClass};
+use crate::domain::freeze::Freeze;
 use crate::domain::grant::SecretPath;
 use crate::domain::ids::{LineageId, Realm, TaskId};
 use crate::domain::lineage::Lineage;
@@ -130,6 +131,15 @@ impl Listing for SqliteStore {
         Box::pin(async move {
             let mut db = self.db.reader().await?;
             secret::latest(&mut db, self.db.mac(), realm, path).await
+        })
+    }
+
+    fn freezes(&self, realm: Realm) -> BoxFuture<'_, Result<Vec<Freeze>, Down>> {
+        Box::pin(async move {
+            let mut db = self.db.reader().await?;
+            let rows = freeze::all(&mut db, self.db.mac()).await?;
+            let here = rows.into_iter().filter(|(of, _)| *of == realm);
+            Ok(here.map(|(_, freeze)| freeze).collect())
         })
     }
 

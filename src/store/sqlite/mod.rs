@@ -19,10 +19,9 @@ use crate::domain::ids::{CredentialId, LineageId, Realm, SessionId};
 use crate::domain::key::{Digest, Thumbprint};
 use crate::domain::name::{InstanceName, TaskName};
 use crate::domain::standing::{Held, Standing, Tied};
-use crate::domain::task::Epoch;
 use crate::domain::time::Timestamp;
-use crate::ledger::change::{Change, OnceKind, SealedVersion};
-use crate::ledger::entry::{Aggregate, Life, Touch};
+use crate::ledger::change::{Change, OnceKind, SealedVersion, Write};
+use crate::ledger::entry::touch_of;
 use crate::seams::Clock;
 use crate::store::row_mac::RowMac;
 use crate::store::view::View;
@@ -38,6 +37,7 @@ mod certificate;
 mod credential;
 mod desk;
 mod entry;
+mod freeze;
 mod gate;
 mod inquiry;
 mod key;
@@ -107,7 +107,7 @@ impl Db {
 }
 
 impl Opened {
-    /// Starts a writer under a number of its own, with every bar that holds in the view.
+    /// Starts a writer under a number of its own, with every bar that holds and every freeze in the view.
     ///
     /// `policy_set` is read for each batch: what was decided under other policies is refused.
     pub async fn start(
@@ -125,15 +125,7 @@ impl Opened {
         });
         let view = Arc::new(View::new(settings.view_capacity));
         let started = clock.elapsed();
-        let bars = bar::holding(&mut *db.reader().await?, db.mac(), clock.now()).await?;
-        for bar in bars {
-            view.join(&Touch {
-                aggregate: Aggregate::Bar(bar.key),
-                epoch: Epoch::FIRST,
-                life: Life::Over,
-                until: bar.until,
-            });
-        }
+        remember(&db, &view, clock.now()).await?;
         view.heard(started);
         let mut transaction = db.gate.begin().await?;
         let id = entry::new_writer(transaction.db(), &settings.node, clock.now()).await;
@@ -186,6 +178,19 @@ impl Desks {
             }),
         }
     }
+}
+
+/// Takes every bar that holds and every freeze into the view: of those, absence has to mean something.
+async fn remember(db: &Db, view: &View, now: Timestamp) -> Result<(), Down> {
+    let mut reader = db.reader().await?;
+    let bars = bar::holding(&mut reader, db.mac(), now).await?;
+    let bars = bars.into_iter().map(Write::Bar);
+    let freezes = freeze::all(&mut reader, db.mac()).await?;
+    let freezes = freezes.into_iter().map(|(_, row)| Write::Freeze(row));
+    for touch in bars.chain(freezes).filter_map(|row| touch_of(&row)) {
+        view.join(&touch);
+    }
+    Ok(())
 }
 
 impl SqliteStore {

@@ -215,6 +215,11 @@ fn migrator() -> Migrator {
             "certificate",
             include_str!("../../../migrations/sqlite/0004_certificate.sql").into_sql_str(),
         ),
+        migration(
+            5,
+            "freeze",
+            include_str!("../../../migrations/sqlite/0005_freeze.sql").into_sql_str(),
+        ),
     ])
 }
 

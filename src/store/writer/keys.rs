@@ -27,6 +27,8 @@ pub(in crate::store) struct Keys {
     pub(in crate::store) spent: BTreeSet<(Realm, TaskId, GrantName)>,
     pub(in crate::store) bars: BTreeSet<(Realm, BarKey)>,
     pub(in crate::store) secrets: BTreeSet<(Realm, SecretPath)>,
+    /// Whether the freezes are: all of them, because they are few.
+    pub(in crate::store) freezes: bool,
 }
 
 impl Keys {
@@ -97,6 +99,7 @@ impl Keys {
                 }
             }
             Write::Credential(credential) => {
+                self.freezes = true;
                 if !made.sessions.contains(&credential.session) {
                     self.sessions.insert((realm, credential.session));
                 }
@@ -119,6 +122,7 @@ impl Keys {
             | Write::Source(_)
             | Write::SecretDeleted { .. }
             | Write::Key(_) => {}
+            Write::Freeze(_) => self.freezes = true,
         }
     }
 
@@ -167,7 +171,8 @@ impl Made {
                 | Write::Source(_)
                 | Write::Secret(_)
                 | Write::SecretDeleted { .. }
-                | Write::Key(_) => {}
+                | Write::Key(_)
+                | Write::Freeze(_) => {}
             }
         }
         made
@@ -189,7 +194,8 @@ pub(super) fn once_keys<'a>(changes: impl Iterator<Item = &'a Change>) -> Vec<(R
             | Write::Source(_)
             | Write::Secret(_)
             | Write::SecretDeleted { .. }
-            | Write::Key(_) => None,
+            | Write::Key(_)
+            | Write::Freeze(_) => None,
         })
         .collect()
 }

@@ -1,4 +1,5 @@
 //! What operators do at three in the morning, through the admin socket and the real binary.
 
 mod find;
+mod freeze;
 mod why;

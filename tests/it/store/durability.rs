@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use writ::domain::freeze::{Freeze, FreezeScope};
 use writ::domain::position::Position;
+use writ::domain::task::Epoch;
 use writ::ledger::bar::BarKey;
 use writ::ledger::change::Write;
 use writ::ledger::entry::Life;
@@ -124,4 +126,42 @@ pub(super) async fn a_closed_store_takes_no_change(world: World) {
 /// The position of a change that must be admitted.
 pub(super) async fn admitted(world: &World, change: writ::ledger::change::Change) -> Position {
     world.store.commit(change).await.unwrap().position()
+}
+
+pub(super) async fn a_freeze_binds_after_a_restart_until_it_is_lifted(world: World) {
+    let job = Job::new("1/1", "a");
+    world.store.commit(job.open()).await.unwrap();
+    let scope: FreezeScope = "issuer/github".parse().unwrap();
+    let freeze = Freeze {
+        scope: scope.clone(),
+        epoch: Epoch::FIRST,
+        at: NOW,
+        until: deadline(),
+        by: "ada".to_owned(),
+        reason: None,
+        lifted_at: None,
+    };
+    let write = |freeze: &Freeze| job.issuing(vec![], vec![Write::Freeze(freeze.clone())]);
+    world.store.commit(write(&freeze)).await.unwrap();
+    // Whoever orders without having read the newest row is told to read it.
+    assert_eq!(refusal(&world, write(&freeze)).await, Refusal::Moved);
+    let world = world.restarted().await;
+    let view = world.store.view();
+    assert_eq!(view.frozen_until(&scope, NOW), Some(deadline()));
+    assert_eq!(view.frozen_until(&scope, deadline()), None);
+    let frozen = Refusal::Frozen(scope.clone());
+    assert_eq!(refusal(&world, job.issue()).await, frozen);
+    assert_eq!(refusal(&world, Job::new("2/1", "a").open()).await, frozen);
+    let kept = world.store.freezes(REALM).await.unwrap();
+    assert_eq!(kept, std::slice::from_ref(&freeze));
+    world
+        .store
+        .commit(write(&freeze.lifted(NOW)))
+        .await
+        .unwrap();
+    assert_eq!(world.store.view().frozen_until(&scope, NOW), None);
+    world.store.commit(job.issue()).await.unwrap();
+    let world = world.restarted().await;
+    assert_eq!(world.store.view().frozen_until(&scope, NOW), None);
+    world.store.commit(job.issue()).await.unwrap();
 }

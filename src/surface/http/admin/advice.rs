@@ -91,6 +91,9 @@ pub const fn advice(code: Code) -> &'static str {
         Code::IssuerUnavailable => {
             "nothing was revoked; see whether the issuer's key set can be fetched"
         }
+        Code::Frozen => {
+            "nothing was revoked; `writ freeze list` says who stopped it, until when and why"
+        }
         Code::StoreUnavailable | Code::ViewStale | Code::Overloaded => {
             "ask again; if it lasts, look at the broker's log, its disk and /readyz"
         }

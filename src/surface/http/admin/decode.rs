@@ -103,7 +103,7 @@ pub(super) fn json_or_default<T: DeserializeOwned + Default>(body: &Bytes) -> Re
 /// Who orders, and the reason in the body, if there is one.
 pub(super) fn order(operator: &Operator, body: &Bytes) -> Result<Order, Error> {
     let raw: RawOrder = json_or_default(body)?;
-    ordered(operator, raw.reason)
+    order_for(operator, raw.reason)
 }
 
 /// What an operator opens, and for whom.
@@ -114,10 +114,11 @@ pub(super) fn opening(operator: &Operator, body: &Bytes) -> Result<(Opened, Orde
         profile: parse(&raw.profile, "profile")?,
         agent: parse(&raw.agent, "agent")?,
     };
-    Ok((opened, ordered(operator, raw.reason)?))
+    Ok((opened, order_for(operator, raw.reason)?))
 }
 
-fn ordered(operator: &Operator, reason: Option<String>) -> Result<Order, Error> {
+/// Who orders, for this reason.
+pub(super) fn order_for(operator: &Operator, reason: Option<String>) -> Result<Order, Error> {
     if let Some(reason) = &reason
         && (reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control))
     {

@@ -134,7 +134,9 @@ fn refusal(event: &Event) -> Option<(Verdict, &Refused)> {
         | Event::ContextEnded { .. }
         | Event::SecretStored { .. }
         | Event::SecretDeleted { .. }
-        | Event::KeyMoved { .. } => None,
+        | Event::KeyMoved { .. }
+        | Event::Frozen { .. }
+        | Event::FreezeLifted { .. } => None,
     }
 }
 
@@ -171,7 +173,8 @@ fn ended(write: &Write) -> Option<EndedView> {
         | Write::Source(_)
         | Write::Secret(_)
         | Write::SecretDeleted { .. }
-        | Write::Key(_) => return None,
+        | Write::Key(_)
+        | Write::Freeze(_) => return None,
     };
     Some(EndedView { what, id })
 }

@@ -72,6 +72,17 @@ impl EntryView {
                 self.ordered(by, reason.as_ref())
                     .about(format!("{} {}", key.kind(), key.value()))
             }
+            Event::Frozen {
+                scope,
+                until,
+                by,
+                reason,
+            } => self
+                .ordered(by, reason.as_ref())
+                .about(format!("{scope} until {until}")),
+            Event::FreezeLifted { scope, by, reason } => {
+                self.ordered(by, reason.as_ref()).about(scope.to_string())
+            }
             Event::SessionRevoked { by } => self.ordered(by, None),
             Event::CredentialRevoked { credential, by } => {
                 self.ordered(by, None).about(credential.to_string())

@@ -23,6 +23,7 @@ mod denials;
 pub mod entry_view;
 mod failed;
 pub mod find_view;
+pub mod freezes;
 pub mod gate;
 pub mod keys;
 pub mod night;
@@ -55,6 +56,8 @@ pub fn router(state: Arc<AdminState>) -> Router {
         .route("/api/v1/tasks/{task}/exposure", get(night::exposure))
         .route("/api/v1/denials/{id}", get(denials::show))
         .route("/api/v1/find", post(night::find))
+        .route("/api/v1/freezes", get(freezes::list).post(freezes::freeze))
+        .route("/api/v1/freezes/{scope}/lift", post(freezes::lift))
         .route("/api/v1/why/{about}", get(night::why))
         .route("/api/v1/secrets", get(secrets::list))
         .route(

@@ -1,0 +1,89 @@
+//! `/api/v1/freezes`: what is stopped for a while, and letting it go on.
+
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use bytes::Bytes;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::failed::Failed;
+use super::gate::Operator;
+use super::when::When;
+use super::{Answer, Shared, decode};
+use crate::domain::freeze::{Freeze, FreezeScope};
+use crate::domain::time::Timestamp;
+
+/// The freezes that hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreezeList {
+    pub freezes: Vec<FreezeView>,
+}
+
+/// A freeze.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreezeView {
+    pub scope: FreezeScope,
+    pub at: When,
+    /// When it ends by itself.
+    pub until: When,
+    pub by: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lifted_at: Option<When>,
+}
+
+/// What is to be frozen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewFreeze {
+    pub scope: String,
+    /// RFC 3339.
+    pub until: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+pub(super) async fn list(State(state): Shared) -> Answer<FreezeList> {
+    let freezes = state.broker.freezes().await?;
+    let freezes = freezes.iter().map(FreezeView::from).collect();
+    Ok(Json(FreezeList { freezes }))
+}
+
+pub(super) async fn freeze(
+    State(state): Shared,
+    Extension(operator): Extension<Operator>,
+    body: Bytes,
+) -> Result<(StatusCode, Json<FreezeView>), Failed> {
+    let wanted: NewFreeze = decode::json(&body)?;
+    let scope: FreezeScope = decode::parse(&wanted.scope, "scope")?;
+    let until: Timestamp = decode::parse(&wanted.until, "until")?;
+    let order = decode::order_for(&operator, wanted.reason)?;
+    let freeze = state.broker.freeze(&scope, until, &order).await?;
+    Ok((StatusCode::CREATED, Json(FreezeView::from(&freeze))))
+}
+
+pub(super) async fn lift(
+    State(state): Shared,
+    Path(scope): Path<String>,
+    Extension(operator): Extension<Operator>,
+    body: Bytes,
+) -> Answer<FreezeView> {
+    let scope: FreezeScope = decode::parse(&scope, "scope")?;
+    let order = decode::order(&operator, &body)?;
+    let lifted = state.broker.lift(&scope, &order).await?;
+    Ok(Json(FreezeView::from(&lifted)))
+}
+
+impl From<&Freeze> for FreezeView {
+    fn from(freeze: &Freeze) -> Self {
+        Self {
+            scope: freeze.scope.clone(),
+            at: freeze.at.into(),
+            until: freeze.until.into(),
+            by: freeze.by.clone(),
+            reason: freeze.reason.clone(),
+            lifted_at: freeze.lifted_at.map(When::from),
+        }
+    }
+}
