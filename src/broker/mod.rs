@@ -57,8 +57,10 @@ pub mod refuse;
 pub mod renew;
 mod rests;
 pub mod revoke;
+pub mod revoke_many;
 pub mod settings;
 pub mod settle;
+pub mod sift;
 pub mod token;
 pub mod why;
 

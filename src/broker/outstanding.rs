@@ -55,19 +55,22 @@ impl Broker {
         &self,
         task: &Task,
     ) -> Result<Vec<(CredentialRecord, CredentialState)>, Error> {
-        let read = async {
-            let rows = self
-                .store
-                .credentials(self.realm, task.id, self.clock.now());
-            let rows = rows.await?;
-            let grounds = self.grounds(task, !rows.is_empty()).await?;
-            let stands = |row: CredentialRecord| {
-                let state = grounds.state(&row);
-                (row, state)
-            };
-            Ok::<_, Down>(rows.into_iter().map(stands).collect())
+        let rows = self.standing_of(task).await;
+        rows.map_err(|down| unavailable(&down))
+    }
+
+    pub(in crate::broker) async fn standing_of(
+        &self,
+        task: &Task,
+    ) -> Result<Vec<(CredentialRecord, CredentialState)>, Down> {
+        let now = self.clock.now();
+        let rows = self.store.credentials(self.realm, task.id, now).await?;
+        let grounds = self.grounds(task, !rows.is_empty()).await?;
+        let stands = |row: CredentialRecord| {
+            let state = grounds.state(&row);
+            (row, state)
         };
-        read.await.map_err(|down| unavailable(&down))
+        Ok(rows.into_iter().map(stands).collect())
     }
 
     /// What can end the credentials of a task. Where the task is over nothing else has to be read.

@@ -25,6 +25,7 @@ mod oidc;
 mod out;
 mod profile;
 mod resource_server;
+mod revoke;
 mod run;
 mod secret;
 pub mod serve;
@@ -97,6 +98,8 @@ enum Command {
     Find(find::FindArgs),
     /// Show the last refusals about a run, a task or a denial, and what happened before them
     Why(why::WhyArgs),
+    /// Revoke many tasks by a condition, or one lineage, credential, workload or key
+    Revoke(Box<revoke::RevokeArgs>),
     /// Stop issue and renewal for a while, for everybody or for a part
     #[command(subcommand)]
     Freeze(freeze::FreezeCommand),
@@ -177,6 +180,7 @@ async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, 
         Command::Explain(args) => explain::run(args, &admin, &mut out).await,
         Command::Find(args) => find::run(args, &admin, &mut out).await,
         Command::Why(args) => why::run(args, &admin, &mut out).await,
+        Command::Revoke(args) => revoke::run(*args, &admin, &mut out).await,
         Command::Freeze(command) => freeze::run(command, &admin, &mut out).await,
         Command::Secret(command) => secret::run(command, &admin, &mut out).await,
         Command::Key(command) => key::run(command, &admin, &mut out).await,
@@ -202,6 +206,7 @@ fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
         | Command::Explain(_)
         | Command::Find(_)
         | Command::Freeze(_)
+        | Command::Revoke(_)
         | Command::Why(_)
         | Command::Secret(_)
         | Command::Key(_)
@@ -235,6 +240,7 @@ Examples:
   writ explain dn-3-17                              why something was refused
   writ why https://github.com/o/r/actions/runs/7    what was refused to a run, and what came before
   writ find - < leaked.txt                          whose token this is
+  writ revoke --where 'repository_id=812345'        show what fits, ask, and revoke all of it
   writ freeze repository github/812345 --until 2h   stop what one repository may get
   writ secret put ci/prod/deploy-key < key.pem      store a secret
   writ audit export > log.jsonl && writ audit verify log.jsonl

@@ -2,6 +2,7 @@
 //! arithmetic of lifetimes. Types only, no I/O; a value that exists here is well-formed.
 
 pub mod case;
+pub mod condition;
 pub mod context;
 pub mod credential;
 pub mod details;

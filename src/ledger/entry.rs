@@ -71,6 +71,10 @@ pub enum Event {
         by: String,
         reason: Option<String>,
     },
+    LineageRevoked {
+        by: String,
+        reason: Option<String>,
+    },
     SessionRevoked {
         by: String,
     },
@@ -264,6 +268,7 @@ impl Event {
             Self::TaskOpened { .. } => "task_opened",
             Self::TaskClosed { .. } => "task_closed",
             Self::TaskRevoked { .. } => "task_revoked",
+            Self::LineageRevoked { .. } => "lineage_revoked",
             Self::SessionRevoked { .. } => "session_revoked",
             Self::CredentialRevoked { .. } => "credential_revoked",
             Self::BarSet { .. } => "bar_set",

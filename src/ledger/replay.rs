@@ -223,6 +223,7 @@ const fn gives(event: &Event) -> bool {
         | Event::TaskOpened { .. }
         | Event::TaskClosed { .. }
         | Event::TaskRevoked { .. }
+        | Event::LineageRevoked { .. }
         | Event::SessionRevoked { .. }
         | Event::CredentialRevoked { .. }
         | Event::BarSet { .. }

@@ -119,11 +119,11 @@ fn moved() -> impl Strategy<Value = Move> {
 
 fn beside() -> impl Strategy<Value = Beside> {
     prop_oneof![
-        1 => (0..8_u8).prop_map(|credential| Beside::BarCredential { credential }),
-        2 => (0..TASKS, 0..3_u8).prop_map(|(task, uses)| Beside::Spend { task, uses }),
-        1 => (0..3_u8).prop_map(|key| Beside::Once { key }),
-        1 => (0..4_u8).prop_map(|version| Beside::Secret { version }),
-        1 => (0..4_u8, 0..3_u8).prop_map(|(scope, minutes)| Beside::Freeze { scope, minutes }),
+        2 => (0..8_u8).prop_map(|credential| Beside::BarCredential { credential }),
+        4 => (0..TASKS, 0..3_u8).prop_map(|(task, uses)| Beside::Spend { task, uses }),
+        2 => (0..3_u8).prop_map(|key| Beside::Once { key }),
+        2 => (0..4_u8).prop_map(|version| Beside::Secret { version }),
+        1 => (0..6_u8, 0..3_u8).prop_map(|(scope, minutes)| Beside::Freeze { scope, minutes }),
         1 => (0..4_u8).prop_map(|scope| Beside::Lift { scope }),
     ]
 }
@@ -388,7 +388,7 @@ impl World {
     /// The freeze of a scope in its next epoch.
     fn freeze(&self, n: u8) -> Freeze {
         let scopes = ["all", "profile/p", "issuer/ci", "profile/other"];
-        let scope: FreezeScope = scopes[usize::from(n)].parse().unwrap();
+        let scope: FreezeScope = scopes[usize::from(n).min(3)].parse().unwrap();
         let known = self.rows.freezes.get(&scope);
         Freeze {
             epoch: known.map_or(Epoch::FIRST, |known| known.epoch.next()),

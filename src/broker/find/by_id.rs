@@ -78,7 +78,10 @@ impl Broker {
     }
 
     /// A credential of which nothing is known but its id.
-    pub(super) async fn bare_credential_hit(&self, id: CredentialId) -> Looked<Option<Hit>> {
+    pub(in crate::broker) async fn bare_credential_hit(
+        &self,
+        id: CredentialId,
+    ) -> Looked<Option<Hit>> {
         let made = |write: &Write| matches!(write, Write::Credential(record) if record.id == id);
         let Some(leaf) = self.maker(id.made_at(), made).await? else {
             return Ok(None);
@@ -131,7 +134,10 @@ impl Broker {
         Ok(Some(hit))
     }
 
-    pub(super) async fn lineage_and_task(&self, id: LineageId) -> Looked<Option<(Task, Lineage)>> {
+    pub(in crate::broker) async fn lineage_and_task(
+        &self,
+        id: LineageId,
+    ) -> Looked<Option<(Task, Lineage)>> {
         let Some(lineage) = self.store.lineage(self.realm, id).await? else {
             return Ok(None);
         };

@@ -2,4 +2,5 @@
 
 mod find;
 mod freeze;
+mod revoke;
 mod why;

@@ -12,9 +12,12 @@ use writ::jobs::revocations::{Report, Revocations};
 use writ::seams::Clock as _;
 use writ_keys::{KeyState, Purpose};
 
+use serde_json::{Value, json};
+
 use super::held;
 use super::openssl::{Desk, P256};
 use crate::support::client::Answer;
+use crate::support::desk::Desk as Night;
 use crate::support::held::{Held, order};
 
 const REVOKED: &str = "certificate revoked";
@@ -206,4 +209,46 @@ async fn a_certificate_of_a_retired_authority_is_checked_by_that_authoritys_list
     assert!(why.contains(REVOKED), "{why}");
     assert_eq!(held.believed_by_lists(&desk, &new).await, Ok(()));
     assert_eq!(held.published(&path).await.status(), 404);
+}
+
+#[tokio::test]
+async fn nothing_is_certified_while_it_is_frozen_and_what_is_out_is_not_listed() {
+    let desk = Desk::new();
+    let (held, answer) = certified(&desk).await;
+    let until = held.broker.clock.now().plus(Duration::from_mins(2));
+    let order = json!({ "scope": "issuer/github", "until": until.to_string() });
+    let night = Night::open(&held.broker);
+    assert_eq!(night.post("/api/v1/freezes", &order).await.status, 201);
+    let refused = held.certified(&desk.request(P256, &[]).csr).await;
+    refused.assert_refused(503, "frozen");
+    assert_eq!(held.certificates().await.len(), 1);
+    assert!(!is_listed(&held, &desk, &answer).await);
+    held.broker.pass(Duration::from_secs(121)).await;
+    let thawed = held.certified(&desk.request(P256, &[]).csr).await;
+    assert_eq!(thawed.status, 200, "{thawed:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_a_condition_or_its_id_revokes_is_said_to_be_good_without_the_list() {
+    let desk = Desk::new();
+    for by_condition in [true, false] {
+        let (held, answer) = certified(&desk).await;
+        let night = Night::open(&held.broker);
+        let args = if by_condition {
+            ["--where", "profile=deploy", "--expect", "1"].to_vec()
+        } else {
+            ["--credential", answer.text("id")].to_vec()
+        };
+        let args = [&["revoke", "-o", "json"], &args[..]].concat();
+        let said = night.run(&args, "").await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let report: Value = serde_json::from_str(&said.out).unwrap();
+        let credentials = &report["results"][0]["credentials"];
+        assert_eq!(
+            (&credentials["listed"], &report["dead"]),
+            (&json!(1), &json!(false))
+        );
+        assert_eq!(credentials["until"], answer.json["expires_at"]);
+        assert!(is_listed(&held, &desk, &answer).await);
+    }
 }

@@ -128,6 +128,7 @@ fn refusal(event: &Event) -> Option<(Verdict, &Refused)> {
         | Event::TaskOpened { .. }
         | Event::TaskClosed { .. }
         | Event::TaskRevoked { .. }
+        | Event::LineageRevoked { .. }
         | Event::SessionRevoked { .. }
         | Event::CredentialRevoked { .. }
         | Event::BarSet { .. }

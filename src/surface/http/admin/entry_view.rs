@@ -67,7 +67,8 @@ impl EntryView {
             },
             Event::TaskOpened { by, reason }
             | Event::TaskClosed { by, reason }
-            | Event::TaskRevoked { by, reason } => self.ordered(by, reason.as_ref()),
+            | Event::TaskRevoked { by, reason }
+            | Event::LineageRevoked { by, reason } => self.ordered(by, reason.as_ref()),
             Event::BarSet { key, by, reason } => {
                 self.ordered(by, reason.as_ref())
                     .about(format!("{} {}", key.kind(), key.value()))

@@ -27,6 +27,7 @@ pub mod freezes;
 pub mod gate;
 pub mod keys;
 pub mod night;
+pub mod revocations;
 pub mod secrets;
 pub mod task_view;
 mod tasks;
@@ -59,6 +60,8 @@ pub fn router(state: Arc<AdminState>) -> Router {
         .route("/api/v1/freezes", get(freezes::list).post(freezes::freeze))
         .route("/api/v1/freezes/{scope}/lift", post(freezes::lift))
         .route("/api/v1/why/{about}", get(night::why))
+        .route("/api/v1/revocations", post(revocations::revoke))
+        .route("/api/v1/revocations/preview", post(revocations::preview))
         .route("/api/v1/secrets", get(secrets::list))
         .route(
             "/api/v1/secrets/{*path}",
