@@ -32,6 +32,7 @@ pub(crate) struct Opened {
     pub(crate) row_mac: Family<MacKey>,
     pub(crate) handle: Family<MacKey>,
     pub(crate) secret: Family<AeadKey>,
+    pub(crate) cursor: Family<MacKey>,
     listed: Vec<Listed>,
 }
 
@@ -75,6 +76,7 @@ impl Keyring {
             row_mac: Family::open(kek, rows, Purpose::RowMac, parse_mac_key)?,
             handle: Family::open(kek, rows, Purpose::Handle, parse_mac_key)?,
             secret: Family::open(kek, rows, Purpose::Secret, parse_secret_key)?,
+            cursor: Family::open(kek, rows, Purpose::Cursor, parse_mac_key)?,
             listed,
         })))
     }
@@ -90,6 +92,7 @@ impl Keyring {
             Purpose::RowMac => &self.0.row_mac.active.id,
             Purpose::Handle => &self.0.handle.active.id,
             Purpose::Secret => &self.0.secret.active.id,
+            Purpose::Cursor => &self.0.cursor.active.id,
         }
     }
 
@@ -131,7 +134,8 @@ fn bare_public(row: &KeyRow) -> Option<Vec<u8>> {
         | Purpose::Checkpoint
         | Purpose::RowMac
         | Purpose::Handle
-        | Purpose::Secret => Some(public.to_vec()),
+        | Purpose::Secret
+        | Purpose::Cursor => Some(public.to_vec()),
     }
 }
 
@@ -209,7 +213,9 @@ mod tests {
                 | Purpose::CaRoot
                 | Purpose::CaIntermediate
                 | Purpose::Checkpoint => others.pop().unwrap().public,
-                Purpose::RowMac | Purpose::Handle | Purpose::Secret => Some(vec![4; 65]),
+                Purpose::RowMac | Purpose::Handle | Purpose::Secret | Purpose::Cursor => {
+                    Some(vec![4; 65])
+                }
             };
             assert_eq!(refusal(&rows).code(), "key_public_differs");
         }

@@ -1,4 +1,4 @@
-//! HMAC-SHA256: rows that the database must not change unnoticed, and renewal handles.
+//! HMAC-SHA256: rows that the database must not change unnoticed, renewal handles, and cursors.
 //!
 //! A made value carries no key id, so checking tries every key that was not withdrawn.
 
@@ -49,6 +49,16 @@ impl Keyring {
     /// Whether `mac` is the handle of `session`, made by any key not withdrawn.
     pub fn verify_handle(&self, session: &[u8], mac: &[u8]) -> bool {
         made_by_any(&self.0.handle, &[session], mac)
+    }
+
+    /// Authenticates the place where a list goes on, with everything that it belongs to.
+    pub fn cursor_mac(&self, parts: &[&[u8]]) -> [u8; MAC_LEN] {
+        self.0.cursor.active.key.mac(parts)
+    }
+
+    /// Whether `mac` was made by [`Keyring::cursor_mac`] over the same parts, by any key not withdrawn.
+    pub fn verify_cursor(&self, parts: &[&[u8]], mac: &[u8]) -> bool {
+        made_by_any(&self.0.cursor, parts, mac)
     }
 }
 
@@ -108,7 +118,7 @@ mod tests {
     fn rotation_keeps_what_was_made_and_withdrawal_ends_it() {
         type Make = fn(&Keyring) -> [u8; 32];
         type Verify = fn(&Keyring, &[u8]) -> bool;
-        let cases: [(Purpose, Make, Verify); 2] = [
+        let cases: [(Purpose, Make, Verify); 3] = [
             (
                 Purpose::RowMac,
                 |ring| ring.mac(&[b"one"]),
@@ -118,6 +128,11 @@ mod tests {
                 Purpose::Handle,
                 |ring| ring.handle_mac(b"one"),
                 |ring, mac| ring.verify_handle(b"one", mac),
+            ),
+            (
+                Purpose::Cursor,
+                |ring| ring.cursor_mac(&[b"one"]),
+                |ring, mac| ring.verify_cursor(&[b"one"], mac),
             ),
         ];
         for (purpose, make, verify) in cases {

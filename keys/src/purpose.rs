@@ -25,11 +25,13 @@ pub enum Purpose {
     Handle,
     /// Wraps the data keys of sealed secrets: AES-256-GCM.
     Secret,
+    /// Authenticates the places where lists go on: HMAC-SHA256.
+    Cursor,
 }
 
 impl Purpose {
     /// Every purpose; a keyring needs one active key for each. A root comes before what it signs.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AccessToken,
         Self::JwtSvid,
         Self::CaRoot,
@@ -38,6 +40,7 @@ impl Purpose {
         Self::RowMac,
         Self::Handle,
         Self::Secret,
+        Self::Cursor,
     ];
 
     /// The stored name. Part of what a wrapped key is bound to: never change one.
@@ -51,6 +54,7 @@ impl Purpose {
             Self::RowMac => "row_mac",
             Self::Handle => "handle",
             Self::Secret => "secret",
+            Self::Cursor => "cursor",
         }
     }
 }

@@ -170,7 +170,9 @@ impl Maker<'_> {
                 let (private, public) = ed25519().map_err(failed)?;
                 (private, Some(public))
             }
-            Purpose::RowMac | Purpose::Handle => (symmetric::<MAC_KEY_LEN>(self.entropy), None),
+            Purpose::RowMac | Purpose::Handle | Purpose::Cursor => {
+                (symmetric::<MAC_KEY_LEN>(self.entropy), None)
+            }
             Purpose::Secret => (symmetric::<AEAD_KEY_LEN>(self.entropy), None),
         };
         let wrapped = self

@@ -213,9 +213,11 @@ impl Broker {
         let kept = match row.purpose {
             Purpose::JwtSvid => self.minter.svids.publish_ahead.max(KEY_SET_MAX_AGE),
             Purpose::AccessToken | Purpose::CaRoot | Purpose::CaIntermediate => KEY_SET_MAX_AGE,
-            Purpose::Checkpoint | Purpose::RowMac | Purpose::Handle | Purpose::Secret => {
-                return Duration::ZERO;
-            }
+            Purpose::Checkpoint
+            | Purpose::RowMac
+            | Purpose::Handle
+            | Purpose::Secret
+            | Purpose::Cursor => return Duration::ZERO,
         };
         if row.state != KeyState::Prepared {
             return Duration::ZERO;

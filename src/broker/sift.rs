@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use crate::broker::outstanding::CredentialState;
 use crate::broker::{Broker, unavailable};
-use crate::domain::condition::{Condition, RawCondition};
+use crate::domain::condition::Condition;
 use crate::domain::credential::CredentialRecord;
 use crate::domain::ids::TaskId;
 use crate::domain::task::Task;
 use crate::domain::time::Timestamp;
-use crate::error::{Code, Error};
+use crate::error::Error;
 use crate::store::Down;
 
 /// What a part of all tasks was found to hold.
@@ -45,18 +45,12 @@ pub struct Tally {
 
 impl Broker {
     /// Looks through the tasks from below `before`, newest first.
-    ///
-    /// # Errors
-    /// `request_malformed` for a condition that compares what cannot be compared.
     pub async fn sift(
         &self,
-        condition: &RawCondition,
+        condition: Condition,
         before: Option<TaskId>,
     ) -> Result<Sifted, Error> {
         let now = self.clock.now();
-        let condition = condition.at(now).map_err(|bad| {
-            Error::new(Code::RequestMalformed, bad.to_string()).with_field("where")
-        })?;
         let page = self.store.tasks(self.realm, before, PAGE).await;
         let page = page.map_err(|down| unavailable(&down))?;
         let mut sifted = Sifted {

@@ -8,10 +8,11 @@ use clap::{Args, Subcommand};
 use zeroize::Zeroizing;
 
 use super::CliError;
-use super::client::{Admin, Call, segment};
+use super::client::{Admin, Call};
 use super::out::{Out, complain, rows_or};
 use super::table::Table;
 use crate::domain::grant::{BadGrant, SecretPath};
+use crate::mint::cursor::Cursor;
 use crate::surface::http::admin::secrets::{LARGEST_SECRET, SecretPage, Stored};
 
 #[derive(Debug, Subcommand)]
@@ -20,7 +21,7 @@ pub(super) enum SecretCommand {
     #[command(after_help = PUT_EXAMPLES)]
     Put(Which),
     /// List paths and versions, never values
-    #[command(after_help = "Example:\n  writ secret list --after ci/prod/db")]
+    #[command(after_help = "Example:\n  writ secret list --limit 20")]
     List(ListArgs),
     /// Delete a secret with every version. What was read of it stays known to its readers
     #[command(after_help = "Example:\n  writ secret delete ci/prod/deploy-key")]
@@ -39,9 +40,9 @@ pub(super) struct ListArgs {
     /// How many, at most 200
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: u32,
-    /// Go on behind this path
-    #[arg(long, value_name = "PATH", value_parser = path)]
-    after: Option<SecretPath>,
+    /// Go on where the last part ended, as it said
+    #[arg(long)]
+    cursor: Option<Cursor>,
 }
 
 pub(super) async fn run(
@@ -83,9 +84,9 @@ async fn put(which: Which, admin: &Admin, out: &mut Out) -> Result<(), CliError>
 
 async fn list(args: ListArgs, admin: &Admin, out: &mut Out) -> Result<(), CliError> {
     let mut path = format!("/api/v1/secrets?limit={}", args.limit);
-    if let Some(after) = args.after {
-        path.push_str("&after=");
-        path.push_str(&segment(after.as_str()));
+    if let Some(cursor) = args.cursor {
+        path.push_str("&cursor=");
+        path.push_str(&cursor.to_string());
     }
     let answer = admin.ask(Call::get(path)).await?;
     out.answer(&answer, listed)
@@ -124,7 +125,7 @@ fn listed(page: SecretPage) -> Vec<String> {
     let mut lines = rows_or(&table, "there are no secrets");
     lines.extend(
         page.next
-            .map(|next| format!("more: writ secret list --after {next}")),
+            .map(|next| format!("more: writ secret list --cursor={next}")),
     );
     lines
 }

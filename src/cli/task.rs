@@ -11,6 +11,7 @@ use super::text::plain;
 use crate::domain::grant::Audience;
 use crate::domain::identity::SpiffeId;
 use crate::domain::name::{ProfileName, TaskName};
+use crate::mint::cursor::Cursor;
 use crate::surface::http::admin::credential_view::{
     CredentialView, GoodFor, RecallView, StateView,
 };
@@ -52,9 +53,9 @@ pub(super) struct ListArgs {
     /// How many, at most 200
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: u32,
-    /// Go on below this task
-    #[arg(long, value_name = "ID")]
-    before: Option<String>,
+    /// Go on where the last part ended, as it said
+    #[arg(long)]
+    cursor: Option<Cursor>,
 }
 
 #[derive(Debug, Args)]
@@ -121,9 +122,9 @@ pub(super) async fn run(
 
 async fn list(args: &ListArgs, admin: &Admin, out: &mut Out) -> Result<(), CliError> {
     let mut path = format!("/api/v1/tasks?limit={}", args.limit);
-    if let Some(before) = &args.before {
-        path.push_str("&before=");
-        path.push_str(&segment(before));
+    if let Some(cursor) = &args.cursor {
+        path.push_str("&cursor=");
+        path.push_str(&cursor.to_string());
     }
     let answer = admin.ask(Call::get(path)).await?;
     out.answer(&answer, listed)
@@ -168,7 +169,7 @@ fn listed(page: TaskPage) -> Vec<String> {
     let mut lines = rows_or(&table, "there are no tasks");
     lines.extend(
         page.next
-            .map(|next| format!("more: writ task list --before {next}")),
+            .map(|next| format!("more: writ task list --cursor={next}")),
     );
     lines
 }

@@ -22,6 +22,7 @@ use crate::mint::settings::SvidSettings;
 use crate::mint::x509::Certified;
 
 pub mod access_token;
+pub mod cursor;
 pub mod handle;
 pub mod jwt_svid;
 pub mod rings;

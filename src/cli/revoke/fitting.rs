@@ -31,12 +31,12 @@ pub(super) async fn fitting(condition: &str, admin: &Admin) -> Result<Fitting, C
         tasks: Vec::new(),
         over: 0,
     };
-    let (mut before, mut looked_at) = (None, 0);
+    let (mut cursor, mut looked_at) = (None, 0);
     let mut met = BTreeSet::new();
     loop {
         let wanted = Wanted {
             r#where: all.r#where.clone(),
-            before,
+            cursor,
         };
         let call = Call::post("/api/v1/revocations/preview", &json!(wanted));
         let page: PreviewView = admin.ask(call).await?.read()?;
@@ -45,8 +45,8 @@ pub(super) async fn fitting(condition: &str, admin: &Admin) -> Result<Fitting, C
         all.r#where = page.r#where;
         met.extend(page.claims_met);
         looked_at += page.looked_at;
-        before = page.next;
-        if before.is_none() {
+        cursor = page.next;
+        if cursor.is_none() {
             break;
         }
         complain(&format!(

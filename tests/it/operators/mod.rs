@@ -2,5 +2,6 @@
 
 mod find;
 mod freeze;
+mod lists;
 mod revoke;
 mod why;

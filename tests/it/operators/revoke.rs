@@ -18,7 +18,7 @@ use crate::support::process::Said;
 use crate::support::profiles::DEPLOY;
 
 /// Tasks of as many runs, with a token for `billing` each.
-async fn tasks(broker: &Broker, count: usize) -> Vec<Answer> {
+pub(super) async fn tasks(broker: &Broker, count: usize) -> Vec<Answer> {
     let mut jobs = Vec::new();
     for _ in 0..count {
         let spec = StartRun::new(REPO, vec![StartJob::new("build")]);
@@ -169,7 +169,7 @@ async fn a_condition_that_is_a_slip_of_the_pen_revokes_nothing() {
         json!({ "where": "a>1" }),
         json!({ "where": "" }),
         json!({}),
-        json!({ "where": "a=1", "before": "task_1" }),
+        json!({ "where": "a=1", "cursor": "task_1" }),
     ] {
         let answer = desk.post("/api/v1/revocations/preview", &body).await;
         answer.assert_refused(400, "request_malformed");

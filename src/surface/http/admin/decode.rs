@@ -1,25 +1,17 @@
 //! From the bytes of an operator's request to values.
 
-use axum::extract::Query;
 use bytes::Bytes;
-use http::Uri;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::gate::Operator;
 use crate::broker::open::Opened;
 use crate::broker::revoke::{Order, TaskRef};
+use crate::domain::condition::{Condition, RawCondition};
 use crate::domain::ids::BadId;
 use crate::domain::name::BadName;
+use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
-
-/// Which part of a list.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Page<T> {
-    /// The last item that was seen.
-    pub from: Option<T>,
-    pub limit: u32,
-}
 
 /// The text names no task.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,14 +20,6 @@ pub enum BadTaskRef {
     Id(#[from] BadId),
     #[error("{0}")]
     Name(#[from] BadName),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawPage {
-    #[serde(alias = "before", alias = "after")]
-    from: Option<String>,
-    limit: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -62,22 +46,6 @@ pub fn task_ref(text: &str) -> Result<TaskRef, BadTaskRef> {
     Ok(TaskRef::Id(text.parse()?))
 }
 
-/// Reads `?before=` or `?after=` and `?limit=`.
-pub(super) fn page<T>(uri: &Uri) -> Result<Page<T>, Error>
-where
-    T: std::str::FromStr<Err: std::fmt::Display>,
-{
-    let Query(raw) =
-        Query::<RawPage>::try_from_uri(uri).map_err(|e| malformed(e.body_text(), "query"))?;
-    let limit = raw.limit.unwrap_or(USUAL_PAGE);
-    if !(1..=LARGEST_PAGE).contains(&limit) {
-        let what = format!("a page has 1 to {LARGEST_PAGE} items");
-        return Err(malformed(what, "limit"));
-    }
-    let from = raw.from.map(|text| parse(&text, "query")).transpose()?;
-    Ok(Page { from, limit })
-}
-
 /// Parses one text of a request.
 pub(super) fn parse<T>(text: &str, field: &str) -> Result<T, Error>
 where
@@ -85,6 +53,12 @@ where
 {
     text.parse()
         .map_err(|e: T::Err| malformed(e.to_string(), field))
+}
+
+/// A condition with its times in full.
+pub(super) fn condition(raw: &RawCondition, now: Timestamp) -> Result<Condition, Error> {
+    raw.at(now)
+        .map_err(|bad| malformed(bad.to_string(), "where"))
 }
 
 /// Reads a JSON body, whatever its content type says.
@@ -144,8 +118,6 @@ pub(super) fn malformed(what: String, field: &str) -> Error {
     Error::new(Code::RequestMalformed, what).with_field(field)
 }
 
-const USUAL_PAGE: u32 = 50;
-const LARGEST_PAGE: u32 = 200;
 /// It is kept in the audit log for good.
 const LONGEST_REASON: usize = 512;
 
@@ -154,7 +126,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::domain::ids::TaskId;
     use crate::surface::http::admin::gate::Operators;
     use crate::surface::http::peer::Peer;
     use crate::surface::socket::Caller;
@@ -189,25 +160,6 @@ mod tests {
             "github/*",
         ] {
             assert!(task_ref(bad).is_err(), "{bad:?} was taken");
-        }
-    }
-
-    #[test]
-    fn a_page_is_bounded_and_its_keys_are_known() {
-        let read = |query: &str| page::<TaskId>(&format!("/x?{query}").parse().unwrap());
-        assert_eq!(read("").unwrap().limit, USUAL_PAGE);
-        let given = read(&format!("before={ID}&limit=200")).unwrap();
-        assert_eq!((given.from, given.limit), (Some(ID.parse().unwrap()), 200));
-        for bad in [
-            "limit=0",
-            "limit=201",
-            "limit=-1",
-            "limit=x",
-            "before=1",
-            "all=1",
-        ] {
-            let refused = read(bad).unwrap_err();
-            assert_eq!(refused.code(), Code::RequestMalformed, "{bad}");
         }
     }
 

@@ -3,7 +3,8 @@
 //!
 //! A task is named in the path by its id, or by its external name with every `/` written `%2F`:
 //! `/api/v1/tasks/github%2F812345%2F99001%2F1/revoke`. A secret's path is always last, and may be
-//! written with either. Lists are newest first (tasks) or by name (secrets) and go on from `next`.
+//! written with either. Lists are newest first (tasks) or by name (secrets) and go on from `next`,
+//! an authenticated cursor.
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub mod find_view;
 pub mod freezes;
 pub mod gate;
 pub mod keys;
+mod list;
 pub mod night;
 pub mod revocations;
 pub mod secrets;

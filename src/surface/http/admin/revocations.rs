@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::gate::Operator;
+use super::list::List;
 use super::task_view::TaskView;
 use super::when::When;
 use super::{Answer, Shared, decode};
@@ -19,15 +20,16 @@ use crate::domain::ids::{CredentialId, LineageId, TaskId};
 use crate::domain::key::Thumbprint;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
+use crate::mint::cursor::Cursor;
 
 /// Which tasks are looked for, and from where on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
     pub r#where: String,
-    /// As the last answer had it as `next`.
+    /// As the last answer had it as `next`: with the condition as that answer had it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub before: Option<TaskId>,
+    pub cursor: Option<Cursor>,
 }
 
 /// What would be revoked.
@@ -42,7 +44,7 @@ pub struct PreviewView {
     pub claims_met: BTreeSet<String>,
     pub looked_at: u32,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub next: Option<TaskId>,
+    pub next: Option<Cursor>,
 }
 
 /// An open task that fits, with what is out under it.
@@ -124,11 +126,21 @@ pub enum FateKind {
     Stuck,
 }
 
-pub(super) async fn preview(State(state): Shared, body: Bytes) -> Answer<PreviewView> {
+pub(super) async fn preview(
+    State(state): Shared,
+    Extension(operator): Extension<Operator>,
+    body: Bytes,
+) -> Answer<PreviewView> {
     let wanted: Wanted = decode::json(&body)?;
     let condition: RawCondition = decode::parse(&wanted.r#where, "where")?;
-    let sifted = state.broker.sift(&condition, wanted.before).await?;
-    Ok(Json(PreviewView::of(&sifted, state.broker.clock.now())))
+    let now = state.broker.clock.now();
+    let condition = decode::condition(&condition, now)?;
+    let filter = condition.to_string();
+    let list = List::of(&state, "revocations", &filter, &operator);
+    let before = list.from(wanted.cursor.as_ref())?;
+    let sifted = state.broker.sift(condition, before).await?;
+    let next = list.behind(sifted.next);
+    Ok(Json(PreviewView::of(&sifted, next, now)))
 }
 
 pub(super) async fn revoke(
@@ -140,8 +152,7 @@ pub(super) async fn revoke(
     let mut order = decode::order_for(&operator, wanted.reason.clone())?;
     if let Some(text) = &wanted.r#where {
         let condition: RawCondition = decode::parse(text, "where")?;
-        let condition = condition.at(state.broker.clock.now());
-        let condition = condition.map_err(|bad| decode::malformed(bad.to_string(), "where"))?;
+        let condition = decode::condition(&condition, state.broker.clock.now())?;
         order.reason = Some(because(order.reason.as_deref(), &condition.to_string()));
     }
     let targets = targets(wanted, state.broker.clock.now())?;
@@ -191,7 +202,7 @@ fn targets(wanted: NewRevocation, now: Timestamp) -> Result<Vec<Target>, Error> 
 }
 
 impl PreviewView {
-    fn of(sifted: &Sifted, now: Timestamp) -> Self {
+    fn of(sifted: &Sifted, next: Option<Cursor>, now: Timestamp) -> Self {
         let tasks = sifted.tasks.iter().map(|(task, tally)| MatchView {
             task: TaskView::of(task, now),
             credentials: TallyView::from(tally),
@@ -202,7 +213,7 @@ impl PreviewView {
             over: sifted.over,
             claims_met: sifted.claims_met.clone(),
             looked_at: sifted.looked_at,
-            next: sifted.next,
+            next,
         }
     }
 }

@@ -10,20 +10,22 @@ use zeroize::Zeroizing;
 
 use super::failed::Failed;
 use super::gate::Operator;
+use super::list::List;
 use super::when::When;
 use super::{Answer, Shared, decode};
 use crate::domain::grant::SecretPath;
 use crate::domain::secret::Secret;
 use crate::error::Error;
+use crate::mint::cursor::Cursor;
 use crate::store::SecretListing;
 
 /// A part of all secrets, by path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretPage {
     pub secrets: Vec<SecretView>,
-    /// What to ask for as `after`, where there may be more.
+    /// What to ask for as `cursor`, where there may be more.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub next: Option<SecretPath>,
+    pub next: Option<Cursor>,
 }
 
 /// A secret, without its value.
@@ -45,10 +47,19 @@ pub struct Stored {
 /// The largest value, in bytes.
 pub const LARGEST_SECRET: usize = 64 * 1024;
 
-pub(super) async fn list(State(state): Shared, uri: Uri) -> Answer<SecretPage> {
-    let page = decode::page(&uri)?;
+pub(super) async fn list(
+    State(state): Shared,
+    Extension(operator): Extension<Operator>,
+    uri: Uri,
+) -> Answer<SecretPage> {
+    let list = List::of(&state, "secrets", "", &operator);
+    let page = list.page(&uri)?;
     let found = state.broker.secrets(page.from.as_ref(), page.limit).await?;
-    Ok(Json(SecretPage::of(&found, page.limit)))
+    let end = found.last().filter(|_| page.is_full(found.len()));
+    Ok(Json(SecretPage {
+        secrets: found.iter().map(SecretView::from).collect(),
+        next: list.behind(end.map(|one| &one.path)),
+    }))
 }
 
 /// The body is the value, byte for byte.
@@ -99,16 +110,6 @@ async fn value(mut body: Body) -> Result<Secret, Error> {
 
 fn refused(what: String) -> Error {
     decode::malformed(what, "value")
-}
-
-impl SecretPage {
-    fn of(found: &[SecretListing], limit: u32) -> Self {
-        let full = u32::try_from(found.len()).is_ok_and(|have| have >= limit);
-        Self {
-            secrets: found.iter().map(SecretView::from).collect(),
-            next: found.last().filter(|_| full).map(|one| one.path.clone()),
-        }
-    }
 }
 
 impl From<&SecretListing> for SecretView {

@@ -17,14 +17,15 @@ use crate::domain::name::{InstanceName, ProfileName, TaskName};
 use crate::domain::task::{End, Task, TaskState};
 use crate::domain::time::Timestamp;
 use crate::error::Code;
+use crate::mint::cursor::Cursor;
 
 /// A part of all tasks, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskPage {
     pub tasks: Vec<TaskView>,
-    /// What to ask for as `before`, where there may be more.
+    /// What to ask for as `cursor`, where there may be more.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub next: Option<TaskId>,
+    pub next: Option<Cursor>,
 }
 
 /// A task.
@@ -117,16 +118,6 @@ pub enum Outcome {
     AlreadyOver,
     /// It was never opened, and cannot be from now on.
     Barred,
-}
-
-impl TaskPage {
-    pub(super) fn of(tasks: &[Task], limit: u32, now: Timestamp) -> Self {
-        let full = u32::try_from(tasks.len()).is_ok_and(|have| have >= limit);
-        Self {
-            tasks: tasks.iter().map(|task| TaskView::of(task, now)).collect(),
-            next: tasks.last().filter(|_| full).map(|task| task.id),
-        }
-    }
 }
 
 impl TaskView {

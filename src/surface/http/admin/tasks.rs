@@ -7,18 +7,25 @@ use http::Uri;
 
 use super::failed::Failed;
 use super::gate::Operator;
+use super::list::List;
 use super::task_view::{Ended, TaskDetail, TaskPage, TaskView};
 use super::{AdminState, Answer, Shared, decode};
 use crate::broker::revoke::{Ending, TaskRef};
 
-pub(super) async fn list(State(state): Shared, uri: Uri) -> Answer<TaskPage> {
-    let page = decode::page(&uri)?;
-    let tasks = state.broker.tasks(page.from, page.limit).await?;
-    Ok(Json(TaskPage::of(
-        &tasks,
-        page.limit,
-        state.broker.clock.now(),
-    )))
+pub(super) async fn list(
+    State(state): Shared,
+    Extension(operator): Extension<Operator>,
+    uri: Uri,
+) -> Answer<TaskPage> {
+    let list = List::of(&state, "tasks", "", &operator);
+    let page = list.page(&uri)?;
+    let found = state.broker.tasks(page.from, page.limit).await?;
+    let end = found.last().filter(|_| page.is_full(found.len()));
+    let now = state.broker.clock.now();
+    Ok(Json(TaskPage {
+        tasks: found.iter().map(|task| TaskView::of(task, now)).collect(),
+        next: list.behind(end.map(|task| task.id)),
+    }))
 }
 
 pub(super) async fn open(
