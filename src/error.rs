@@ -139,7 +139,7 @@ codes! {
     UsesExhausted = "uses_exhausted" => Denied,
     /// The workload, key, task or credential was barred by an operator.
     Barred = "barred" => Denied,
-    /// The token that was presented has been revoked.
+    /// The credential that was presented has been revoked.
     CredentialRevoked = "credential_revoked" => Denied,
     /// No grant of the task has an X.509-SVID.
     CertificateRefused = "certificate_refused" => Denied,

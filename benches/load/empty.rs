@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
+use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child as Process, Command};
@@ -49,9 +50,13 @@ pub(crate) fn serve_until_killed(place: &Path) -> Result<(), Fault> {
         let files = TlsFiles {
             chain: place.join(CERTIFICATE),
             key: place.join(KEY),
-            client_roots: None,
         };
-        let tls = ServerTls::open(files, Arc::new(SystemClock)).map_err(Fault::of)?;
+        let tls = ServerTls::open(
+            files,
+            WebPkiClientVerifier::no_client_auth(),
+            Arc::new(SystemClock),
+        )
+        .map_err(Fault::of)?;
         let router = Router::new().fallback(post(nothing));
         let listener = Listener::Tls(tcp, tls.current());
         serve(

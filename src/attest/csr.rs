@@ -36,7 +36,7 @@ pub fn verify(pem: &str) -> Result<SubjectKey, Error> {
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum BadRequest {
+pub(super) enum BadRequest {
     #[error("it comes with a private key, which has to stay where it was made: make another key")]
     Private,
     #[error("it is not one PEM block `CERTIFICATE REQUEST` of at most {MOST_BYTES} bytes")]
@@ -79,7 +79,7 @@ fn judge(pem: &str) -> Result<SubjectKey, BadRequest> {
 }
 
 /// The thumbprint of a key of a kind and strength that is certified.
-fn strong(key: &SubjectPublicKeyInfo<'_>) -> Result<Thumbprint, BadRequest> {
+pub(super) fn strong(key: &SubjectPublicKeyInfo<'_>) -> Result<Thumbprint, BadRequest> {
     let canonical = match key.parsed().map_err(|_| BadRequest::Kind)? {
         PublicKey::RSA(rsa) => {
             let modulus = plain(rsa.modulus);

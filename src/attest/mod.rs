@@ -15,6 +15,7 @@ use crate::domain::standing::Shown;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
 
+pub mod certificate;
 mod claims;
 pub mod csr;
 pub mod dpop;

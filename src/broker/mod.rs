@@ -5,6 +5,7 @@
 //! - [`issue`]: evidence opens a lineage in a task, or renews it
 //! - [`renew`]: a session's handle and key, judged anew as at the first time
 //! - [`read`]: a secret, with an access token as the evidence
+//! - [`recertify`]: a certificate by the one before it, judged anew as at the first time
 //! - [`introspect`]: whether a token still stands
 //! - [`open`]: a case's task, by an operator's word
 //! - [`revoke`]: by task, session or credential
@@ -53,6 +54,7 @@ pub mod outstanding;
 pub mod preview;
 pub mod profiles;
 pub mod read;
+pub mod recertify;
 pub mod refuse;
 pub mod renew;
 mod rests;

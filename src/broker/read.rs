@@ -181,24 +181,27 @@ impl Broker {
         match wanted {
             Wanted::Secret(path) => Ok((Verb::Read, Ask::Secret { path })),
             Wanted::JwtSvid(audience) => Ok((Verb::Identify, Ask::JwtSvid { audience })),
-            Wanted::X509Svid(request) => {
-                let key = csr::verify(&request)?;
-                if !self.revocations.has_room() {
-                    return Err(overloaded(RETRY));
-                }
-                let keys = self.minter.keys.load();
-                if keys.owns(key.bits()) {
-                    let text = "the key is one of the broker's own";
-                    return Err(Error::new(Code::KeyRefused, text).with_field("csr"));
-                }
-                let Authority { id, ends } = keys.authority();
-                let by = SignedBy {
-                    authority: id,
-                    ends: Timestamp::from_seconds(ends).unwrap_or(Timestamp::EPOCH),
-                };
-                Ok((Verb::Certify, Ask::X509Svid { key, by }))
-            }
+            Wanted::X509Svid(request) => Ok((Verb::Certify, self.certificate_for(&request)?)),
         }
+    }
+
+    /// A certificate for the key of a signing request in PEM, by the authority that is in force.
+    pub(in crate::broker) fn certificate_for(&self, request: &str) -> Result<Ask, Error> {
+        let key = csr::verify(request)?;
+        if !self.revocations.has_room() {
+            return Err(overloaded(RETRY));
+        }
+        let keys = self.minter.keys.load();
+        if keys.owns(key.bits()) {
+            let text = "the key is one of the broker's own";
+            return Err(Error::new(Code::KeyRefused, text).with_field("csr"));
+        }
+        let Authority { id, ends } = keys.authority();
+        let by = SignedBy {
+            authority: id,
+            ends: Timestamp::from_seconds(ends).unwrap_or(Timestamp::EPOCH),
+        };
+        Ok(Ask::X509Svid { key, by })
     }
 
     /// The record of the token that was shown. A token without one was never issued.

@@ -4,7 +4,7 @@
 use crate::attest::Attested;
 use crate::broker::{Broker, unavailable};
 use crate::decide::denial::Denial;
-use crate::domain::credential::CredentialKind;
+use crate::domain::credential::{CredentialKind, CredentialRecord};
 use crate::domain::standing::Rests;
 use crate::error::{Code, Error};
 use crate::ledger::bar::BarKey;
@@ -38,7 +38,6 @@ impl Broker {
             return Ok(Err(ended("its session is gone")));
         };
         let now = self.clock.now();
-        let barred = BarKey::Credential(row.id);
         let over = [
             (
                 !held.task.is_open() || now >= held.task.deadline,
@@ -46,7 +45,7 @@ impl Broker {
             ),
             (!held.lineage.is_live(), "its lineage has ended"),
             (!held.session.is_live(), "its session was revoked"),
-            (self.store.view().is_barred(&barred, now), "it was revoked"),
+            (self.is_recalled(&row), "it was revoked"),
         ];
         if let Some((_, why)) = over.into_iter().find(|(over, _)| *over) {
             return Ok(Err(ended(why)));
@@ -56,7 +55,15 @@ impl Broker {
             lineage: (held.lineage.id, held.lineage.epoch),
             session: held.session.id,
             credential: row.id,
+            parent: row.parent,
         })))
+    }
+
+    /// Whether a credential was revoked, or the token that it was taken with.
+    pub(in crate::broker) fn is_recalled(&self, record: &CredentialRecord) -> bool {
+        let (view, now) = (self.store.view(), self.clock.now());
+        let mut both = [Some(record.id), record.parent].into_iter().flatten();
+        both.any(|id| view.is_barred(&BarKey::Credential(id), now))
     }
 }
 

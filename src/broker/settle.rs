@@ -63,7 +63,7 @@ fn refused(refusal: Refusal) -> Unsettled {
         | Refusal::SessionEnded => Unsettled::Again,
         Refusal::CredentialDead => denied(
             Code::CredentialRevoked,
-            "the token that was shown has been revoked",
+            "the credential that was shown has been revoked",
         ),
         Refusal::Barred(key) => Unsettled::Denied(
             Denial::new(Code::Barred, "an operator has barred this").field(key.kind()),

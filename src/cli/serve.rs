@@ -11,12 +11,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::broker::Broker;
 use crate::cli::wire::{StartError, Wired, wire};
 use crate::config::Config;
 use crate::jobs::loops;
 use crate::seams::{SystemClock, SystemEntropy};
 use crate::surface::http::admin::gate::Operators;
 use crate::surface::http::admin::{self, AdminState};
+use crate::surface::http::clients::OwnClients;
 use crate::surface::http::platform::{self, Platform};
 use crate::surface::http::public;
 use crate::surface::http::serve::{Limits, Listener, serve};
@@ -39,7 +41,7 @@ pub async fn serve_config(
     let address = tcp
         .local_addr()
         .map_err(|e| StartError::Listen(config.listen.address.to_string(), e))?;
-    let (public_listener, tls) = secured(tcp, &config.listen, &clock)?;
+    let (public_listener, tls) = secured(tcp, &config.listen, &wired.broker)?;
     let limits = limits(&config.listen);
 
     let mut serving = JoinSet::new();
@@ -148,11 +150,12 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
         .map_err(|e| StartError::Listen(address.to_string(), e))
 }
 
-/// The public listener, with TLS where it is configured.
+/// The public listener, with TLS where it is configured; there callers may show a certificate of this
+/// broker.
 fn secured(
     tcp: TcpListener,
     listen: &ListenSettings,
-    clock: &Arc<dyn crate::seams::Clock>,
+    broker: &Arc<Broker>,
 ) -> Result<(Listener, Option<ServerTls>), StartError> {
     let Some(paths) = &listen.tls else {
         return Ok((Listener::Tcp(tcp), None));
@@ -160,9 +163,9 @@ fn secured(
     let files = TlsFiles {
         chain: paths.certificate.clone(),
         key: paths.key.clone(),
-        client_roots: None,
     };
-    let tls = ServerTls::open(files, Arc::clone(clock))?;
+    let clients = Arc::new(OwnClients::new(Arc::clone(broker)));
+    let tls = ServerTls::open(files, clients, Arc::clone(&broker.clock))?;
     Ok((Listener::Tls(tcp, tls.current()), Some(tls)))
 }
 

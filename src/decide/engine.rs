@@ -45,6 +45,8 @@ pub enum Verb {
     Identify,
     /// An X.509-SVID.
     Certify,
+    /// An X.509-SVID, by the one before it; to a policy it is one more certificate.
+    Recertify,
 }
 
 /// What it is asked for; the invariants have already found it within the grant.

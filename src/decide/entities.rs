@@ -133,7 +133,7 @@ impl Vocabulary {
             Verb::Renew => &self.renew,
             Verb::Read => &self.read,
             Verb::Identify => &self.identify,
-            Verb::Certify => &self.certify,
+            Verb::Certify | Verb::Recertify => &self.certify,
         };
         Class {
             principal: self.workload.clone(),

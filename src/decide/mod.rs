@@ -210,7 +210,8 @@ fn judge(
 fn spends(case: &Case<'_>, planned: &Planned) -> bool {
     match planned {
         Planned::Token(_) => case.standing.session.is_none(),
-        Planned::Secret { .. } | Planned::JwtSvid { .. } | Planned::X509Svid { .. } => true,
+        Planned::X509Svid { .. } => case.verb != Verb::Recertify,
+        Planned::Secret { .. } | Planned::JwtSvid { .. } => true,
     }
 }
 

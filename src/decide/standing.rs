@@ -82,13 +82,15 @@ fn check_session(session: &Session, case: &Case<'_>, now: Timestamp) -> Result<(
         return Err(Denial::new(Code::SessionEnded, "the session was revoked").into());
     }
     // What reads with a token rests on the token's own end, and evidence revives a quiet session.
-    if case.verb == Verb::Renew && now >= session.expires_at {
+    let renews = matches!(case.verb, Verb::Renew | Verb::Recertify);
+    if renews && now >= session.expires_at {
         let text = "the session was not renewed in time: open another with fresh evidence";
         return Err(Denial::new(Code::SessionExpired, text)
             .field("session.expires_at")
             .into());
     }
-    if session.key != case.key {
+    // A certificate has a key of its own, and was made under this session by who held the session's.
+    if case.verb != Verb::Recertify && session.key != case.key {
         let code = if case.key.is_none() {
             Code::ProofRequired
         } else {

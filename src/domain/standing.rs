@@ -45,6 +45,8 @@ pub struct Rests {
     pub lineage: (LineageId, Epoch),
     pub session: SessionId,
     pub credential: CredentialId,
+    /// The token that it was taken with, whose revocation takes it along.
+    pub parent: Option<CredentialId>,
 }
 
 impl From<Held> for Standing {

@@ -292,6 +292,13 @@ impl Draft {
                 key: BarKey::SenderKey(key),
             });
         }
+        // A certificate that is shown stands for the key of the session that it was made under.
+        let session = parts.standing.session.as_ref();
+        let of_session = session.and_then(|session| session.key);
+        if let Some(key) = of_session.filter(|key| parts.key != Some(*key)) {
+            let key = BarKey::SenderKey(key);
+            self.expects.push(Expectation::NotBarred { key });
+        }
         if let Planned::X509Svid { key, .. } = &parts.planned {
             let key = BarKey::SenderKey(key.thumbprint());
             self.expects.push(Expectation::NotBarred { key });
@@ -320,6 +327,7 @@ impl Draft {
             lineage: (lineage, of_lineage),
             session,
             credential,
+            parent,
         } = *rests;
         self.expects.extend([
             Expectation::TaskOpen {
@@ -336,6 +344,11 @@ impl Draft {
                 credential,
             },
         ]);
+        // It may have expired, and what was taken with it with it; it must not have been revoked.
+        self.expects.extend(parent.map(|parent| {
+            let key = BarKey::Credential(parent);
+            Expectation::NotBarred { key }
+        }));
     }
 
     fn single_use(&mut self, parts: &PermitParts, task: &Task, session: &Session) {
@@ -375,7 +388,7 @@ impl Draft {
 const fn takes_by_token(verb: Verb) -> bool {
     match verb {
         Verb::Read | Verb::Identify | Verb::Certify => true,
-        Verb::Issue | Verb::Renew => false,
+        Verb::Issue | Verb::Renew | Verb::Recertify => false,
     }
 }
 
@@ -399,7 +412,7 @@ fn entry(parts: PermitParts, task: &Task, session: &Session, now: Timestamp) -> 
         (Verb::Read, _) => Event::SecretRead(justification),
         (Verb::Identify | Verb::Certify, _) => Event::SvidIssued(justification),
         (Verb::Issue, true) => Event::Issued(justification),
-        (Verb::Issue, false) | (Verb::Renew, _) => Event::Renewed(justification),
+        (Verb::Issue, false) | (Verb::Renew | Verb::Recertify, _) => Event::Renewed(justification),
     };
     Entry {
         at: now,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use writ_keys::KeyEncryptionKey;
@@ -208,9 +209,12 @@ fn certificate(tls: &TlsPaths, clock: &Arc<dyn Clock>, report: &mut Report) {
     let files = TlsFiles {
         chain: tls.certificate.clone(),
         key: tls.key.clone(),
-        client_roots: None,
     };
-    if let Err(error) = ServerTls::open(files, Arc::clone(clock)) {
+    if let Err(error) = ServerTls::open(
+        files,
+        WebPkiClientVerifier::no_client_auth(),
+        Arc::clone(clock),
+    ) {
         report.here(
             CHECK,
             error.to_string(),

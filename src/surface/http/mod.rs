@@ -3,6 +3,7 @@
 mod activity;
 pub mod admin;
 pub mod answer;
+pub mod clients;
 mod connection;
 pub mod form;
 mod guard;

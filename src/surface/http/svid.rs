@@ -4,20 +4,23 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::Response;
-use http::HeaderMap;
+use http::{HeaderMap, header};
+use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::broker::issued::Issued;
 use crate::broker::laps::ended;
 use crate::broker::read::{ReadRequest, Wanted};
+use crate::broker::recertify::RecertifyRequest;
 use crate::domain::credential::CredentialKind;
 use crate::domain::grant::Audience;
 use crate::error::{Code, Error};
 use crate::mint::{KEY_SET_MAX_AGE, Product};
 use crate::surface::http::form::malformed;
+use crate::surface::http::peer::Peer;
 use crate::surface::http::public::Public;
 use crate::surface::http::{answer, present, problem};
 
@@ -72,14 +75,44 @@ pub async fn jwt(State(public): State<Arc<Public>>, headers: HeaderMap, body: By
     answered(taken.and_then(|issued| encode_jwt(&issued)))
 }
 
-pub async fn x509(State(public): State<Arc<Public>>, headers: HeaderMap, body: Bytes) -> Response {
-    let wanted = |body: &[u8]| {
-        let request: X509SvidRequest = serde_json::from_slice(body)
-            .map_err(|_| malformed("the body is an object with one member, `csr`"))?;
-        Ok(Wanted::X509Svid(request.csr))
+/// By an access token, or by the certificate before it: a token that is shown is what counts.
+pub async fn x509(
+    State(public): State<Arc<Public>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let request = serde_json::from_slice::<X509SvidRequest>(&body)
+        .map_err(|_| malformed("the body is an object with one member, `csr`"));
+    let shown = peer.certificates().first();
+    let by_certificate = shown.filter(|_| !headers.contains_key(header::AUTHORIZATION));
+    let taken = if let Some(leaf) = by_certificate {
+        renew(&public, leaf, request).await
+    } else {
+        let wanted = request.map(|request| Wanted::X509Svid(request.csr));
+        take(&public, &headers, X509, wanted).await
     };
-    let taken = take(&public, &headers, X509, wanted(&body)).await;
     answered(taken.and_then(|issued| encode_x509(&issued)))
+}
+
+/// One call, with the certificate that the handshake verified.
+async fn renew(
+    public: &Public,
+    leaf: &CertificateDer<'static>,
+    request: Result<X509SvidRequest, Error>,
+) -> Result<Issued, Error> {
+    let clock = public.broker.clock.as_ref();
+    let began = clock.elapsed();
+    let outcome = async {
+        let request = RecertifyRequest {
+            leaf: leaf.clone(),
+            csr: request?.csr,
+        };
+        public.broker.recertify(request).await
+    };
+    let outcome = outcome.await;
+    ended(clock, "recertify", began, &outcome);
+    outcome
 }
 
 /// One call, with the token, its proof and what is wanted.

@@ -1,7 +1,7 @@
 //! The server side of TLS: certificate and key from PEM files, replaced at run time without a restart.
 //!
-//! A client certificate is asked for only where roots for it are configured, never demanded, and always
-//! verified; sessions are not resumed, since that would skip the verification.
+//! Whose client certificates are taken is the caller's to say; none is ever demanded, and what is shown is
+//! always verified: sessions are not resumed, since that would skip the verification.
 
 use std::{
     fs::File,
@@ -13,9 +13,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 use rustls::{
-    RootCertStore, ServerConfig,
+    ServerConfig,
     crypto::ring,
-    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{NoServerSessionStorage, danger::ClientCertVerifier},
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use zeroize::Zeroizing;
@@ -29,8 +29,6 @@ pub struct TlsFiles {
     pub chain: PathBuf,
     /// Its private key, readable by owner and group at most.
     pub key: PathBuf,
-    /// The authorities of client certificates; without it none is asked for.
-    pub client_roots: Option<PathBuf>,
 }
 
 /// Why the files cannot be used. The mend is in the text.
@@ -53,22 +51,26 @@ pub enum TlsError {
         path: PathBuf,
         source: rustls::Error,
     },
-    #[error("the client authorities in {path} cannot be used: {reason}")]
-    ClientRoots { path: PathBuf, reason: String },
 }
 
 /// The server's TLS configuration and the files that it is read from.
 pub struct ServerTls {
     files: TlsFiles,
+    clients: Arc<dyn ClientCertVerifier>,
     clock: Arc<dyn Clock>,
     current: Arc<ArcSwap<ServerConfig>>,
 }
 
 impl ServerTls {
-    pub fn open(files: TlsFiles, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
-        let current = Arc::new(ArcSwap::from_pointee(load(&files, &clock)?));
+    pub fn open(
+        files: TlsFiles,
+        clients: Arc<dyn ClientCertVerifier>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, TlsError> {
+        let current = Arc::new(ArcSwap::from_pointee(load(&files, &clients, &clock)?));
         Ok(Self {
             files,
+            clients,
             clock,
             current,
         })
@@ -82,15 +84,18 @@ impl ServerTls {
     /// Reads the files again. New connections use what they hold; on an error everything stays as it was.
     pub fn reload(&self) -> Result<(), TlsError> {
         self.current
-            .store(Arc::new(load(&self.files, &self.clock)?));
+            .store(Arc::new(load(&self.files, &self.clients, &self.clock)?));
         Ok(())
     }
 }
 
-fn load(files: &TlsFiles, clock: &Arc<dyn Clock>) -> Result<ServerConfig, TlsError> {
+fn load(
+    files: &TlsFiles,
+    clients: &Arc<dyn ClientCertVerifier>,
+    clock: &Arc<dyn Clock>,
+) -> Result<ServerConfig, TlsError> {
     let chain = certificates(&files.chain)?;
     let key = private_key(&files.key)?;
-    let verifier = client_verifier(files.client_roots.as_deref())?;
     let unusable = |source| TlsError::Unusable {
         path: files.chain.clone(),
         source,
@@ -100,33 +105,13 @@ fn load(files: &TlsFiles, clock: &Arc<dyn Clock>) -> Result<ServerConfig, TlsErr
     let mut config = ServerConfig::builder_with_details(provider, time)
         .with_safe_default_protocol_versions()
         .map_err(unusable)?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::clone(clients))
         .with_single_cert(chain, key)
         .map_err(unusable)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
-}
-
-fn client_verifier(roots: Option<&Path>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    let Some(path) = roots else {
-        return Ok(WebPkiClientVerifier::no_client_auth());
-    };
-    let refused = |reason: String| TlsError::ClientRoots {
-        path: path.to_owned(),
-        reason,
-    };
-    let mut store = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        store
-            .add(certificate)
-            .map_err(|error| refused(error.to_string()))?;
-    }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(store), Arc::new(ring::default_provider()))
-        .allow_unauthenticated()
-        .build()
-        .map_err(|error| refused(error.to_string()))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -202,7 +187,9 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _};
 
     use axum::{Extension, Router, routing::get};
-    use rustls::{ClientConfig, pki_types::ServerName};
+    use rustls::{
+        ClientConfig, RootCertStore, pki_types::ServerName, server::WebPkiClientVerifier,
+    };
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::{TcpListener, TcpStream},
@@ -266,6 +253,20 @@ mod tests {
             .with_root_certificates(roots)
     }
 
+    fn trusted(client: &Party) -> Arc<dyn ClientCertVerifier> {
+        let mut roots = RootCertStore::empty();
+        roots.add(client.der()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .allow_unauthenticated()
+            .build()
+            .unwrap()
+    }
+
+    fn nobody() -> Arc<dyn ClientCertVerifier> {
+        WebPkiClientVerifier::no_client_auth()
+    }
+
     fn today() -> Arc<dyn Clock> {
         Arc::new(ManualClock::at(
             Timestamp::from_seconds(1_800_000_000).unwrap(),
@@ -277,7 +278,6 @@ mod tests {
         TlsFiles {
             chain: at("chain.pem"),
             key: at("key.pem"),
-            client_roots: None,
         }
     }
 
@@ -309,13 +309,9 @@ mod tests {
     async fn clients_are_served_known_and_move_to_a_new_certificate_while_one_stalls() {
         let dir = tempfile::tempdir().unwrap();
         let (first, second, client) = (Party::new(), Party::new(), Party::new());
-        let files = TlsFiles {
-            client_roots: Some(dir.path().join("roots.pem")),
-            ..files(&dir)
-        };
+        let files = files(&dir);
         first.write(&files);
-        fs::write(dir.path().join("roots.pem"), client.certificate.pem()).unwrap();
-        let tls = ServerTls::open(files.clone(), today()).unwrap();
+        let tls = ServerTls::open(files.clone(), trusted(&client), today()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -350,7 +346,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let files = files(&dir);
         Party::new().write(&files);
-        let tls = ServerTls::open(files.clone(), today()).unwrap();
+        let tls = ServerTls::open(files.clone(), nobody(), today()).unwrap();
         let before = tls.current().load_full();
         fs::write(&files.chain, Party::new().certificate.pem()).unwrap();
         assert!(matches!(tls.reload(), Err(TlsError::Unusable { .. })));
@@ -366,13 +362,13 @@ mod tests {
         Party::new().write(&files);
         for mode in [0o644, 0o660, 0o700, 0o4600] {
             fs::set_permissions(&files.key, fs::Permissions::from_mode(mode)).unwrap();
-            let error = ServerTls::open(files.clone(), today())
+            let error = ServerTls::open(files.clone(), nobody(), today())
                 .map(drop)
                 .unwrap_err();
             assert!(matches!(error, TlsError::KeyMode { .. }), "{error}");
             assert!(error.to_string().contains("chmod 0640"));
         }
         fs::set_permissions(&files.key, fs::Permissions::from_mode(0o440)).unwrap();
-        ServerTls::open(files, today()).map(drop).unwrap();
+        ServerTls::open(files, nobody(), today()).map(drop).unwrap();
     }
 }

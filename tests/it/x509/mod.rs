@@ -2,6 +2,7 @@
 
 mod issue;
 mod openssl;
+mod renew;
 mod revoke;
 
 use writ::domain::credential::{CredentialKind, CredentialRecord};

@@ -1,0 +1,362 @@
+//! A certificate is renewed over mTLS with itself as the evidence, as long as what justified it stands.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use writ::broker::administer::Haste;
+use writ::broker::revoke::Ending;
+use writ::surface::http::clients::OwnClients;
+use writ::surface::http::public;
+use writ::surface::http::serve::{Limits, Listener, serve};
+use writ::surface::http::tls::{ServerTls, TlsFiles};
+use writ_keys::{KeyState, Purpose};
+use writ_practice::client::SessionKey;
+use writ_practice::{StartJob, StartRun};
+
+use super::held;
+use super::openssl::{Desk, P256};
+use crate::peers::{TLS, certify};
+use crate::support::broker::{ENVIRONMENT, REPO, environment, secret_file};
+use crate::support::client::Answer;
+use crate::support::held::{Held, order};
+use crate::support::process::Ground;
+use crate::support::profiles::DEPLOY;
+
+/// The same broker once more, behind TLS.
+struct Gate {
+    address: SocketAddr,
+    authority: String,
+    stop: CancellationToken,
+    _files: TempDir,
+}
+
+impl Gate {
+    async fn before(held: &Held) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let own = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(dir.path().join("tls.pem"), own.cert.pem()).unwrap();
+        secret_file(dir.path(), "tls.key", &own.signing_key.serialize_pem());
+        let files = TlsFiles {
+            chain: dir.path().join("tls.pem"),
+            key: dir.path().join("tls.key"),
+        };
+        let broker = &held.broker.wired.broker;
+        let clients = Arc::new(OwnClients::new(Arc::clone(broker)));
+        let tls = ServerTls::open(files, clients, Arc::clone(&broker.clock)).unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (tcp.local_addr().unwrap(), CancellationToken::new());
+        let router = public::router(Arc::clone(&held.broker.wired.public));
+        let listener = Listener::Tls(tcp, tls.current());
+        tokio::spawn(serve(listener, router, Limits::default(), stop.clone()));
+        Self {
+            address,
+            authority: own.cert.pem(),
+            stop,
+            _files: dir,
+        }
+    }
+
+    fn client(&self, identity: Option<&str>) -> Mutual {
+        Mutual::new(
+            format!("https://{}", self.address),
+            &self.authority,
+            identity,
+        )
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// A client that shows a certificate in the handshake, if it has one.
+struct Mutual {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Mutual {
+    /// `identity` is the key and the chain, in PEM.
+    fn new(base: String, authority: &str, identity: Option<&str>) -> Self {
+        let authority = reqwest::Certificate::from_pem(authority.as_bytes()).unwrap();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a client of the broker, not the broker's own"
+        )]
+        let mut builder = reqwest::Client::builder().tls_certs_only([authority]);
+        if let Some(pem) = identity {
+            builder = builder.identity(reqwest::Identity::from_pem(pem.as_bytes()).unwrap());
+        }
+        Self {
+            http: builder.build().unwrap(),
+            base,
+        }
+    }
+
+    /// What is answered; nothing where no connection comes about.
+    async fn renews(&self, csr: &str) -> Option<Answer> {
+        let url = format!("{}/api/v1/svid/x509", self.base);
+        let request = self.http.post(url).json(&json!({ "csr": csr }));
+        let response = request.send().await.ok()?;
+        Some(Answer {
+            status: response.status(),
+            headers: response.headers().clone(),
+            json: response.json().await.unwrap(),
+        })
+    }
+
+    async fn roots(&self) -> Option<reqwest::StatusCode> {
+        let url = format!("{}/pki/roots.pem", self.base);
+        Some(self.http.get(url).send().await.ok()?.status())
+    }
+}
+
+/// A session with a certificate, and what its holder shows.
+async fn certified(held: Held, desk: &Desk) -> (Held, Answer, String) {
+    let made = desk.request(P256, &[]);
+    let answer = held.certified(&made.csr).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let identity = format!("{}{}", made.key, answer.text("certificate"));
+    (held, answer, identity)
+}
+
+/// Refused so, and no certificate was recorded.
+async fn assert_refused(
+    held: &Held,
+    client: &Mutual,
+    csr: &str,
+    status: u16,
+    code: &str,
+) -> Answer {
+    let before = held.certificates().await;
+    let refused = client.renews(csr).await.unwrap();
+    refused.assert_refused(status, code);
+    assert_eq!(held.certificates().await, before);
+    refused
+}
+
+#[tokio::test]
+async fn a_certificate_renews_itself_beyond_its_token_in_the_same_lineage_and_under_no_other_name()
+{
+    let desk = Desk::new();
+    let (held, first, mut identity) = certified(held().await, &desk).await;
+    let gate = Gate::before(&held).await;
+    let mut ends = first.text("expires_at").to_owned();
+    // Five times four minutes: longer than the token, and than the session would have been without.
+    for _ in 0..5 {
+        held.broker.pass(Duration::from_mins(4)).await;
+        let other = "subjectAltName=URI:spiffe://test.example/somebody/else";
+        let made = desk.request(P256, &["-addext", other]);
+        let next = gate
+            .client(Some(&identity))
+            .renews(&made.csr)
+            .await
+            .unwrap();
+        assert_eq!(next.status, 200, "{next:?}");
+        assert_eq!(next.text("spiffe_id"), first.text("spiffe_id"));
+        assert!(next.text("expires_at") > ends.as_str(), "{next:?}");
+        assert_eq!(held.believed(&desk, &next, &[]), Ok(()));
+        let names = desk.told(&[
+            "x509",
+            "-in",
+            "chain.pem",
+            "-noout",
+            "-ext",
+            "subjectAltName",
+        ]);
+        assert!(names.contains(first.text("spiffe_id")), "{names}");
+        assert!(!names.contains("somebody"), "{names}");
+        ends = next.text("expires_at").to_owned();
+        identity = format!("{}{}", made.key, next.text("certificate"));
+    }
+    let all = held.certificates().await;
+    let oldest = all.iter().find(|one| one.parent.is_some()).unwrap();
+    for one in &all {
+        assert_eq!((one.lineage, one.session), (oldest.lineage, oldest.session));
+    }
+    // The last one dies with the task like the first.
+    held.end_task(Ending::Revoke).await;
+    held.broker.list_revoked().await;
+    let last = Answer {
+        json: json!({ "certificate": identity.split_once("-----END PRIVATE KEY-----\n").unwrap().1 }),
+        ..first
+    };
+    let why = held.believed_by_lists(&desk, &last).await.unwrap_err();
+    assert!(why.contains("certificate revoked"), "{why}");
+}
+
+#[tokio::test]
+async fn a_certificate_whose_task_was_revoked_a_moment_ago_still_greets_and_renews_nothing() {
+    let desk = Desk::new();
+    let (held, _, identity) = certified(held().await, &desk).await;
+    let gate = Gate::before(&held).await;
+    let client = gate.client(Some(&identity));
+    held.end_task(Ending::Revoke).await;
+    assert_eq!(client.roots().await.unwrap(), 200);
+    let csr = desk.request(P256, &[]).csr;
+    assert_refused(&held, &client, &csr, 403, "task_revoked").await;
+}
+
+#[tokio::test]
+async fn a_certificate_does_not_renew_when_what_it_was_taken_with_or_for_has_ended() {
+    let desk = Desk::new();
+    let csr = desk.request(P256, &[]).csr;
+    for (revoked, code) in [
+        ("access_token", "credential_revoked"),
+        ("refresh_token", "session_ended"),
+    ] {
+        let (held, _, identity) = certified(held().await, &desk).await;
+        let gate = Gate::before(&held).await;
+        let text = held.first.text(revoked).to_owned();
+        assert_eq!(held.client.revoke(&text).await.status, 200);
+        let client = gate.client(Some(&identity));
+        assert_refused(&held, &client, &csr, 403, code).await;
+    }
+    let (held, _, identity) = certified(held().await, &desk).await;
+    let gate = Gate::before(&held).await;
+    held.broker
+        .site()
+        .edit_environment(environment(60))
+        .unwrap();
+    held.broker.pass(Duration::from_secs(31)).await;
+    let client = gate.client(Some(&identity));
+    let refused = assert_refused(&held, &client, &csr, 403, "context_mismatch").await;
+    assert_eq!(refused.field(), "environment.protection_rules");
+    // The lineage has ended by that, and says so again.
+    assert_refused(&held, &client, &csr, 403, "context_mismatch").await;
+    held.renew().await.assert_refused(400, "context_mismatch");
+}
+
+#[tokio::test]
+async fn an_expired_certificate_comes_to_nothing_also_on_a_connection_that_was_opened_in_time() {
+    let desk = Desk::new();
+    let (held, _, identity) = certified(held().await, &desk).await;
+    let gate = Gate::before(&held).await;
+    let (kept, late) = (gate.client(Some(&identity)), gate.client(Some(&identity)));
+    assert_eq!(kept.roots().await.unwrap(), 200);
+    held.broker.pass(Duration::from_mins(6)).await;
+    let csr = desk.request(P256, &[]).csr;
+    assert_refused(&held, &kept, &csr, 401, "evidence_expired").await;
+    assert!(late.renews(&csr).await.is_none());
+    assert_eq!(held.certificates().await.len(), 1);
+}
+
+#[tokio::test]
+async fn certificates_of_others_are_not_believed_whatever_name_they_bear() {
+    let desk = Desk::new();
+    let (held, answer, _) = certified(held().await, &desk).await;
+    let gate = Gate::before(&held).await;
+    let csr = desk.request(P256, &[]).csr;
+    for id in ["spiffe://other.example/ci/1", answer.text("spiffe_id")] {
+        let identity = forged(id);
+        let client = gate.client(Some(&identity));
+        assert!(client.renews(&csr).await.is_none(), "{id}");
+    }
+    // Another broker of the same trust domain is another authority.
+    let (_other, _, theirs) = certified(super::held().await, &desk).await;
+    assert!(gate.client(Some(&theirs)).renews(&csr).await.is_none());
+    // None is demanded, and without one nothing changes.
+    let nobody = gate.client(None);
+    assert_eq!(nobody.roots().await.unwrap(), 200);
+    assert_refused(&held, &nobody, &csr, 401, "token_invalid").await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_a_withdrawn_authority_renews_nothing_and_one_of_a_retired_does() {
+    let desk = Desk::new();
+    let (held, _, identity) = certified(held().await, &desk).await;
+    let gate = Gate::before(&held).await;
+    let verbs = &held.broker.wired.broker;
+    let (by, before) = (order(), verbs.minter.keys.load().authority().id);
+    let next = verbs
+        .prepare_key(Purpose::CaIntermediate, &by)
+        .await
+        .unwrap();
+    let activate = verbs.move_key(next.id.as_str(), KeyState::Active, Haste::AtOnce, &by);
+    activate.await.unwrap();
+    let csr = desk.request(P256, &[]).csr;
+    let client = gate.client(Some(&identity));
+    let renewed = client.renews(&csr).await.unwrap();
+    assert_eq!(renewed.status, 200, "{renewed:?}");
+    assert_eq!(held.believed(&desk, &renewed, &[]), Ok(()));
+    let withdraw = verbs.move_key(before.as_str(), KeyState::Withdrawn, Haste::AtOnce, &by);
+    withdraw.await.unwrap();
+    assert_refused(&held, &client, &csr, 401, "evidence_invalid").await;
+}
+
+#[tokio::test]
+async fn a_profile_that_wants_fresh_evidence_and_a_request_that_is_none_are_refused() {
+    let desk = Desk::new();
+    let profile = DEPLOY.replace("session_ttl", "renewal = \"fresh-evidence\"\nsession_ttl");
+    let (held, _, identity) = certified(Held::asking(&profile, &[]).await, &desk).await;
+    let gate = Gate::before(&held).await;
+    let client = gate.client(Some(&identity));
+    let csr = desk.request(P256, &[]).csr;
+    assert_refused(&held, &client, &csr, 403, "evidence_required").await;
+    assert_refused(&held, &client, "", 400, "csr_invalid").await;
+    let weak = desk.request(&["-newkey", "rsa:1024"], &[]).csr;
+    assert_refused(&held, &client, &weak, 400, "key_refused").await;
+}
+
+#[tokio::test]
+async fn the_server_as_it_is_installed_renews_over_mtls_until_an_operator_revokes() {
+    let desk = Desk::new();
+    let ground = Ground::with_scheme("https", TLS).await;
+    certify(&ground);
+    let server = ground.start().await;
+    let authority = ground.read("ca.pem");
+    let job = StartJob::new("deploy").in_environment(ENVIRONMENT);
+    let run = ground
+        .site()
+        .start_run(StartRun::new(REPO, vec![job]))
+        .await
+        .unwrap();
+    let mut client = ground.client();
+    client.http = Mutual::new(ground.issuer.clone(), &authority, None).http;
+    let key = SessionKey::generate().unwrap();
+    let token = client.exchange(&run.jobs[0], Some(&key), &[]).await;
+    token.assert_issued();
+    let made = desk.request(P256, &[]);
+    let first = client.certificate(&made.csr, &token, Some(&key)).await;
+    assert_eq!(first.status, 200, "{first:?}");
+    let identity = format!("{}{}", made.key, first.text("certificate"));
+    let holder = Mutual::new(ground.issuer.clone(), &authority, Some(&identity));
+    let csr = desk.request(P256, &[]).csr;
+    let renewed = holder.renews(&csr).await.unwrap();
+    assert_eq!(renewed.status, 200, "{renewed:?}");
+    assert_eq!(renewed.text("spiffe_id"), first.text("spiffe_id"));
+    assert_ne!(renewed.text("serial"), first.text("serial"));
+
+    let said = ground
+        .operator(
+            &["task", "revoke", token.text("task"), "--reason", "a test"],
+            "",
+        )
+        .await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let refused = holder.renews(&csr).await.unwrap();
+    refused.assert_refused(403, "task_revoked");
+    let log = server.stop().await;
+    assert!(!log.contains("PRIVATE KEY"), "{log}");
+}
+
+/// A key and a certificate of this name, by an authority that anybody can make.
+fn forged(id: &str) -> String {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = Issuer::new(params, KeyPair::generate().unwrap());
+    let key = KeyPair::generate().unwrap();
+    let mut leaf = CertificateParams::default();
+    leaf.subject_alt_names = vec![SanType::URI(id.try_into().unwrap())];
+    leaf.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let chain = leaf.signed_by(&key, &authority).unwrap();
+    format!("{}{}", key.serialize_pem(), chain.pem())
+}
