@@ -36,6 +36,9 @@ pub(crate) fn judge(report: &Report, floor: &Floor) -> Vec<Verdict> {
             verdicts.push(at_least(what, wanted, full.window.rate, "/s"));
         }
     }
+    if let Some(x509) = window(Path::X509) {
+        verdicts.push(at_least("x509", 3_000.0, x509.rate, "/s"));
+    }
     if let Some(seen) = window(Path::IntrospectSeen) {
         verdicts.push(at_least("introspect, seen", 25_000.0, seen.rate, "/s"));
     }

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls::client::WantsClientCert;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -18,7 +19,14 @@ use crate::fault::Fault;
 #[derive(Clone)]
 pub(crate) struct Target {
     address: SocketAddr,
+    roots: Arc<RootCertStore>,
     tls: TlsConnector,
+}
+
+/// What a client shows in the handshake.
+pub(crate) struct Identity {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
 }
 
 /// A keep-alive connection.
@@ -41,14 +49,24 @@ impl Target {
     ) -> Result<Self, Fault> {
         let mut roots = RootCertStore::empty();
         roots.add(certificate).map_err(Fault::of)?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(Fault::of)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let roots = Arc::new(roots);
+        let config = trusting(&roots)?.with_no_client_auth();
         let tls = TlsConnector::from(Arc::new(config));
-        Ok(Self { address, tls })
+        Ok(Self {
+            address,
+            roots,
+            tls,
+        })
+    }
+
+    /// The same listener, for whoever shows this.
+    pub(crate) fn showing(&self, identity: Identity) -> Result<Self, Fault> {
+        let Identity { chain, key } = identity;
+        let config = trusting(&self.roots)?.with_client_auth_cert(chain, key);
+        Ok(Self {
+            tls: TlsConnector::from(Arc::new(config.map_err(Fault::of)?)),
+            ..self.clone()
+        })
     }
 
     pub(crate) async fn connect(&self) -> Result<Connection<TlsStream<TcpStream>>, Fault> {
@@ -57,6 +75,16 @@ impl Target {
         let name = ServerName::from(self.address.ip());
         Ok(Connection::over(self.tls.connect(name, stream).await?))
     }
+}
+
+fn trusting(
+    roots: &Arc<RootCertStore>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Fault> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(Fault::of)?;
+    Ok(builder.with_root_certificates(Arc::clone(roots)))
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {

@@ -20,7 +20,8 @@ type Line = Connection<TlsStream<TcpStream>>;
 
 /// What is asked, of whom.
 pub(crate) struct Load<'a> {
-    pub(crate) target: &'a Target,
+    /// Connections go to them in turn.
+    pub(crate) targets: &'a [Target],
     /// The process whose time is counted.
     pub(crate) of: Cpu,
     /// Whether an answer is the one that is wanted.
@@ -67,7 +68,14 @@ impl Load<'_> {
     }
 
     async fn all(&self, windows: &[Vec<Bytes>]) -> Result<Driven, Fault> {
-        let mut lines = try_join_all((0..CONNECTIONS).map(|_| self.target.connect())).await?;
+        let mut lines = try_join_all(
+            self.targets
+                .iter()
+                .cycle()
+                .take(CONNECTIONS)
+                .map(Target::connect),
+        )
+        .await?;
         let mut driven = Driven {
             windows: Vec::new(),
             kept: Vec::new(),

@@ -123,7 +123,7 @@ impl Child {
         let mut windows = vec![vec![one.clone(); plan.warm()]];
         windows.extend((0..plan.windows).map(|_| vec![one.clone(); count]));
         let load = Load {
-            target: &self.target,
+            targets: std::slice::from_ref(&self.target),
             of: Cpu::of(&self.process)?,
             wanted: |answer: &Answer<'_>| answer.status == 200,
             keep: false,

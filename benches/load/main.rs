@@ -20,6 +20,7 @@ mod report;
 mod requests;
 mod slow_case;
 mod start;
+mod svids;
 mod task;
 mod work;
 

@@ -16,6 +16,7 @@ use crate::report::{Path, Report, Row};
 use crate::requests::{Requests, order};
 use crate::slow_case;
 use crate::start::{Server, operator};
+use crate::svids;
 use crate::task;
 use crate::work::{Kind, World};
 
@@ -66,7 +67,9 @@ impl<'a> Broker<'a> {
         self.introspect(report, &tokens, 0)?;
         self.revoke(report, &tokens)?;
         self.bound(report)?;
-        self.secret(report)?;
+        let readers = self.readers()?;
+        self.secret(report, &readers)?;
+        svids::all(self, report, &readers)?;
         task::revoke(self, report)?;
         slow_case::wait(self, report)
     }
@@ -173,8 +176,17 @@ impl<'a> Broker<'a> {
         Ok(())
     }
 
+    /// Tokens for the broker itself, of as many jobs.
+    fn readers(&self) -> Result<Vec<Token>, Fault> {
+        let readers = self.world.tokens(self.runtime, Kind::Secret, READERS)?;
+        let exchanges = readers
+            .iter()
+            .map(|token| self.requests.exchange_for_secrets(token));
+        handed_out(&self.drive(&[exchanges.collect()], issued)?)
+    }
+
     /// One secret, read by many jobs under leases of their own.
-    fn secret(&self, report: &mut Report) -> Result<(), Fault> {
+    fn secret(&self, report: &mut Report, tokens: &[Token]) -> Result<(), Fault> {
         self.runtime.block_on(async {
             let put = order(&format!("PUT /api/v1/secrets/{SECRET_PATH}"), "hunter2");
             let mut operator = operator(self.place).await?;
@@ -183,12 +195,6 @@ impl<'a> Broker<'a> {
                 .then_some(())
                 .ok_or_else(|| answer.unexpected())
         })?;
-        let readers = self.world.tokens(self.runtime, Kind::Secret, READERS)?;
-        let exchanges = readers
-            .iter()
-            .map(|token| self.requests.exchange_for_secrets(token));
-        let driven = self.drive(&[exchanges.collect()], issued)?;
-        let tokens = handed_out(&driven)?;
         let reads = tokens
             .iter()
             .map(|token| self.requests.secret(&token.access_token));
@@ -214,7 +220,7 @@ impl<'a> Broker<'a> {
         Ok(driven)
     }
 
-    fn ask(
+    pub(crate) fn ask(
         &self,
         windows: &[Vec<Bytes>],
         wanted: fn(&Answer<'_>) -> bool,
@@ -223,9 +229,13 @@ impl<'a> Broker<'a> {
         self.load(wanted, pace)?.run(windows)
     }
 
-    fn load(&self, wanted: fn(&Answer<'_>) -> bool, pace: Option<f64>) -> Result<Load<'_>, Fault> {
+    pub(crate) fn load(
+        &self,
+        wanted: fn(&Answer<'_>) -> bool,
+        pace: Option<f64>,
+    ) -> Result<Load<'_>, Fault> {
         Ok(Load {
-            target: &self.target,
+            targets: std::slice::from_ref(&self.target),
             of: self.server.cpu()?,
             wanted,
             keep: false,
@@ -235,11 +245,11 @@ impl<'a> Broker<'a> {
     }
 
     /// Requests of a path that writes, its warm-up included.
-    fn writes(&self) -> usize {
+    pub(crate) fn writes(&self) -> usize {
         self.plan.warm() + self.plan.writes * self.plan.windows
     }
 
-    fn windows(&self, mut requests: Vec<Bytes>) -> Vec<Vec<Bytes>> {
+    pub(crate) fn windows(&self, mut requests: Vec<Bytes>) -> Vec<Vec<Bytes>> {
         let measured = requests.split_off(self.plan.warm().min(requests.len()));
         let mut windows = vec![requests];
         windows.extend(measured.chunks(self.plan.writes).map(<[Bytes]>::to_vec));
@@ -247,7 +257,7 @@ impl<'a> Broker<'a> {
     }
 
     /// The place among all requests of a request in its window.
-    fn number(&self, (window, request): (usize, usize)) -> usize {
+    pub(crate) fn number(&self, (window, request): (usize, usize)) -> usize {
         match window.checked_sub(1) {
             None => request,
             Some(measured) => self.plan.warm() + measured * self.plan.writes + request,
@@ -272,7 +282,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Token, Fault> {
     serde_json::from_slice(body).map_err(Fault::of)
 }
 
-fn row(path: Path, live_rows: u64, driven: &Driven) -> Row {
+pub(crate) fn row(path: Path, live_rows: u64, driven: &Driven) -> Row {
     Row {
         path,
         live_rows,

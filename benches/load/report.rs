@@ -27,6 +27,11 @@ pub(crate) enum Path {
     IntrospectPaced,
     Secret,
     Revoke,
+    JwtSvid,
+    /// By an access token.
+    X509,
+    /// By the certificate before it, over connections that were opened with it.
+    RenewMtls,
 }
 
 /// The medians of one path's windows.
@@ -63,6 +68,9 @@ impl Path {
             Self::IntrospectPaced => "introspect_paced",
             Self::Secret => "secret",
             Self::Revoke => "revoke",
+            Self::JwtSvid => "jwt_svid",
+            Self::X509 => "x509",
+            Self::RenewMtls => "renew_mtls",
         }
     }
 
@@ -72,7 +80,9 @@ impl Path {
         match self {
             Self::Exchange => floor.rs256_verify_us + sign,
             Self::ExchangeDpop => floor.rs256_verify_us + verify + sign,
-            Self::Renew => verify + sign,
+            // The signing request is verified, the certificate signed.
+            Self::Renew | Self::X509 | Self::RenewMtls => verify + sign,
+            Self::JwtSvid => sign,
             Self::IntrospectFirst => verify,
             Self::IntrospectSeen | Self::IntrospectPaced | Self::Secret | Self::Revoke => 0.0,
         }

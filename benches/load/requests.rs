@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use url::form_urlencoded::Serializer;
 use writ::seams::{Clock as _, SystemClock};
-use writ::surface::http::oauth;
+use writ::surface::http::{oauth, svid};
 use writ_practice::client::{Proof, SessionKey};
 
 use crate::client::request;
@@ -80,6 +80,22 @@ impl Requests {
         request(&line, &self.host, &[("authorization", &bearer)], None)
     }
 
+    pub(crate) fn jwt_svid(&self, token: &str) -> Bytes {
+        let bearer = format!("Bearer {token}");
+        let body = serde_json::json!({ "audience": AUDIENCE });
+        self.json(svid::JWT, &[("authorization", &bearer)], &body)
+    }
+
+    /// A certificate for a signing request: by a token, or by what the connection was opened with.
+    pub(crate) fn x509(&self, csr: &str, token: Option<&str>) -> Bytes {
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = bearer
+            .iter()
+            .map(|b| ("authorization", b.as_str()))
+            .collect();
+        self.json(svid::X509, &headers, &serde_json::json!({ "csr": csr }))
+    }
+
     pub(crate) fn metadata(&self) -> Bytes {
         let line = "GET /.well-known/oauth-authorization-server";
         request(line, &self.host, &[], None)
@@ -96,6 +112,13 @@ impl Requests {
             nonce: None,
         };
         key.proof(&proof).map_err(Fault::of)
+    }
+
+    fn json(&self, path: &str, more: &[(&str, &str)], body: &serde_json::Value) -> Bytes {
+        let mut headers = vec![("content-type", "application/json")];
+        headers.extend_from_slice(more);
+        let body = body.to_string();
+        request(&format!("POST {path}"), &self.host, &headers, Some(&body))
     }
 
     fn post(&self, path: &str, more: &[(&str, &str)], form: &str) -> Bytes {
