@@ -36,6 +36,7 @@ impl Broker {
             | Clue::Lineage(_)
             | Clue::Session(_)
             | Clue::Credential(_)
+            | Clue::Serial(_)
             | Clue::Claim(..)
             | Clue::Page(_)
             | Clue::Name(_)
@@ -155,6 +156,7 @@ fn is_about(leaf: &Leaf, clue: &Clue) -> bool {
         | Clue::Lineage(_)
         | Clue::Session(_)
         | Clue::Credential(_)
+        | Clue::Serial(_)
         | Clue::Denial(_) => false,
     }
 }

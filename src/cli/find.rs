@@ -103,6 +103,7 @@ const fn by(by: ByView) -> &'static str {
         ByView::RenewalHandle => "a renewal handle of this broker",
         ByView::Evidence => "an ID token that was exchanged here",
         ByView::Credential => "the id of a credential",
+        ByView::Certificate => "a certificate's serial number",
         ByView::Session => "the id of a session",
         ByView::Lineage => "the id of a lineage",
         ByView::Task => "a task",
@@ -123,6 +124,7 @@ const EXAMPLES: &str = "\
 Examples:
   writ find - < leaked.txt                   a token from a leak; it is not printed, stored or logged
   echo cred_0190… | writ find -              the jti of a token, or the id of a lease
+  openssl x509 -noout -serial -in cert.pem | writ find -
   echo https://github.com/octo/app/actions/runs/99001 | writ find -
   echo https://gitlab.com/group/app/-/jobs/321 | writ find -
   echo ci/prod/deploy-key | writ find -      who read this secret

@@ -2,6 +2,7 @@
 //! the key that it is for.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use writ_keys::KeyId;
@@ -37,6 +38,29 @@ impl fmt::Display for Serial {
     /// In hexadecimal, as `openssl x509 -serial` shows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode_upper(self.0))
+    }
+}
+
+/// The text is no serial number of this broker's certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a serial number is 32 hexadecimal digits, the first of them 4, 5, 6 or 7")]
+pub struct BadSerial;
+
+impl FromStr for Serial {
+    type Err = BadSerial;
+
+    /// As certificate tools show it: in either case, with or without colons, or as `serial=…`.
+    fn from_str(text: &str) -> Result<Self, BadSerial> {
+        let digits = text
+            .strip_prefix("serial=")
+            .unwrap_or(text)
+            .replace(':', "");
+        let mut bytes = [0; Self::LEN];
+        hex::decode_to_slice(&digits, &mut bytes).map_err(|_| BadSerial)?;
+        match bytes.first() {
+            Some(0x40..=0x7f) => Ok(Self(bytes)),
+            _ => Err(BadSerial),
+        }
     }
 }
 
@@ -137,6 +161,34 @@ mod tests {
             let text = serde_json::to_string(&serial).unwrap();
             assert_eq!(text.len(), 34);
             assert_eq!(serde_json::from_str::<Serial>(&text).unwrap(), serial);
+        }
+    }
+
+    #[test]
+    fn a_serial_is_read_as_tools_show_it() {
+        let serial = Serial::new(&Same(0xab));
+        let plain = serial.to_string();
+        let pairs: Vec<_> = plain
+            .as_bytes()
+            .chunks(2)
+            .map(String::from_utf8_lossy)
+            .collect();
+        for text in [
+            plain.clone(),
+            plain.to_lowercase(),
+            pairs.join(":"),
+            format!("serial={plain}"),
+        ] {
+            assert_eq!(text.parse(), Ok(serial), "{text}");
+        }
+        for text in [
+            "",
+            "serial=",
+            &plain[2..],
+            &format!("{plain}00"),
+            &format!("EB{}", &plain[2..]),
+        ] {
+            assert_eq!(text.parse::<Serial>(), Err(BadSerial), "{text}");
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::domain::identity::SpiffeId;
 use crate::domain::ids::{CredentialId, LineageId, SessionId, TaskId};
 use crate::domain::name::TaskName;
 use crate::domain::position::DenialId;
+use crate::domain::x509::Serial;
 
 /// A text that is no secret, as one thing that it may be. Tokens and handles are recognised before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum Clue {
     Session(SessionId),
     /// A credential's id: the `jti` of a token, the id of a lease.
     Credential(CredentialId),
+    /// A certificate's number.
+    Serial(Serial),
     Denial(DenialId),
     /// A claim and its value: `repository_id=812345`.
     Claim(String, String),
@@ -52,6 +55,9 @@ impl Clue {
             .or_else(|_| text.parse().map(Self::Credential));
         if let Ok(id) = id {
             return id;
+        }
+        if let Ok(serial) = text.parse() {
+            return Self::Serial(serial);
         }
         if let Ok(denial) = text.parse() {
             return Self::Denial(denial);
@@ -196,6 +202,8 @@ mod tests {
             Clue::Credential(_)
         ));
         assert!(matches!(Clue::read("dn-3-17"), Clue::Denial(_)));
+        let serial = format!("serial=4{}", &hex[1..].to_uppercase());
+        assert!(matches!(Clue::read(&serial), Clue::Serial(_)));
         assert!(matches!(
             Clue::read("repository_id=812345"),
             Clue::Claim(..)

@@ -21,6 +21,7 @@ use crate::store::Down;
 
 mod by_id;
 mod by_name;
+mod by_serial;
 mod by_walk;
 pub mod clue;
 mod evidence;
@@ -59,6 +60,7 @@ pub enum By {
     /// An ID token that opened or renewed a session.
     Evidence,
     Credential,
+    Certificate,
     Session,
     Lineage,
     Task,
@@ -152,6 +154,7 @@ impl Broker {
             Clue::Lineage(id) => self.lineage_hit(*id).await.map(Found::of),
             Clue::Session(id) => self.session_hit(By::Session, *id).await.map(Found::of),
             Clue::Credential(id) => self.bare_credential_hit(*id).await.map(Found::of),
+            Clue::Serial(serial) => self.by_serial(*serial).await,
             Clue::Denial(id) => self.denial_hit(*id).await.map(Found::of),
             Clue::Page(page) => self.by_page(page).await,
             Clue::Claim(name, value) => self.by_claim(name, value).await,

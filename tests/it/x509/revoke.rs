@@ -252,3 +252,28 @@ async fn a_certificate_that_a_condition_or_its_id_revokes_is_said_to_be_good_wit
         assert!(is_listed(&held, &desk, &answer).await);
     }
 }
+
+#[tokio::test]
+async fn a_certificate_is_found_by_the_serial_number_that_tools_show() {
+    let desk = Desk::new();
+    let (held, mine) = certified(&desk).await;
+    let operator = Night::open(&held.broker);
+    let serial = mine.text("serial").to_owned();
+    for text in [format!("serial={serial}\n"), serial.to_lowercase()] {
+        let answer = operator.find(&text).await;
+        let hit = &answer.json["found"][0];
+        assert_eq!(hit["by"], "certificate", "{answer:?}");
+        assert_eq!(hit["task_id"], held.first.text("task"));
+        assert_eq!(hit["credential"]["id"], mine.json["id"]);
+        assert_eq!(hit["credential"]["state"], "live");
+    }
+    let said = operator.run(&["find", "-"], &serial).await;
+    assert!(
+        said.out.contains("a certificate's serial number"),
+        "{said:?}"
+    );
+
+    let last = if serial.ends_with('0') { '1' } else { '0' };
+    let other = format!("{}{last}", &serial[..31]);
+    assert_eq!(operator.find(&other).await.status, 404);
+}
