@@ -113,6 +113,9 @@ impl Broker {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };
+        if let Err(frozen) = self.thawed(&case) {
+            return Err(self.refuse(frozen.into(), &trace()).await);
+        }
         // After the decision: that a task, lineage or session has ended says more than this does.
         if self.is_recalled(record) {
             return Err(self.deny(revoked(), &trace()).await);

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use writ::broker::administer::Haste;
 use writ::broker::revoke::Ending;
+use writ::seams::Clock as _;
 use writ::surface::http::clients::OwnClients;
 use writ::surface::http::public;
 use writ::surface::http::serve::{Limits, Listener, serve};
@@ -203,6 +204,20 @@ async fn a_certificate_whose_task_was_revoked_a_moment_ago_still_greets_and_rene
     assert_eq!(client.roots().await.unwrap(), 200);
     let csr = desk.request(P256, &[]).csr;
     assert_refused(&held, &client, &csr, 403, "task_revoked").await;
+}
+
+#[tokio::test]
+async fn a_freeze_stops_the_renewal_of_certificates_too() {
+    let desk = Desk::new();
+    let (held, _, identity) = certified(held().await, &desk).await;
+    let gate = Gate::before(&held).await;
+    let broker = &held.broker.wired.broker;
+    let until = held.broker.clock.now().plus(Duration::from_hours(1));
+    let scope = "all".parse().unwrap();
+    broker.freeze(&scope, until, &order()).await.unwrap();
+    let csr = desk.request(P256, &[]).csr;
+    let client = gate.client(Some(&identity));
+    assert_refused(&held, &client, &csr, 503, "frozen").await;
 }
 
 #[tokio::test]
