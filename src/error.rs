@@ -97,6 +97,10 @@ codes! {
     TargetRefused = "target_refused" => Target,
     /// The scope is not granted.
     ScopeRefused = "scope_refused" => Scope,
+    /// The operator's token is missing, is no token, or is not for this broker's operators.
+    OperatorUnauthenticated = "operator_unauthenticated" => Unauthenticated,
+    /// The operator's token is of this broker's operators, and its time is over or not yet come.
+    OperatorExpired = "operator_expired" => Unauthenticated,
     /// No profile takes this evidence.
     ProfileUnmatched = "profile_unmatched" => Denied,
     /// The evidence names another identity than the one that opened the lineage.
@@ -147,6 +151,8 @@ codes! {
     SecretRefused = "secret_refused" => Denied,
     /// Only operators may do this.
     OperatorRequired = "operator_required" => Denied,
+    /// The operator has another role than this takes.
+    RoleRequired = "role_required" => Denied,
     /// There is no such thing.
     NotFound = "not_found" => Absent,
     /// It has already ended, or somebody else changed it first.

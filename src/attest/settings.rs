@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jsonwebtoken::Algorithm;
 
+use crate::attest::operator::RoleRule;
 use crate::attest::vocabulary::Vocabulary;
 use crate::domain::grant::Audience;
 use crate::domain::name::SourceName;
@@ -24,6 +25,23 @@ pub struct IssuerSettings {
     pub algorithms: Vec<Algorithm>,
     /// How long after its `iat` a token is taken, however late its `exp`.
     pub max_token_age: Duration,
+    pub peer: PeerRules,
+}
+
+/// The provider of the identities of operators who come over the network.
+#[derive(Debug, Clone)]
+pub struct OperatorSettings {
+    /// Never one whose tokens are evidence of workloads.
+    pub issuer: BaseUrl,
+    /// The client of `writ login`, a public one: what `aud` must be.
+    pub client_id: String,
+    /// What `writ login` asks for.
+    pub scopes: Vec<String>,
+    pub algorithms: Vec<Algorithm>,
+    /// How long after its `iat` a token is taken, however late its `exp`.
+    pub max_token_age: Duration,
+    pub groups_claim: String,
+    pub roles: Vec<RoleRule>,
     pub peer: PeerRules,
 }
 

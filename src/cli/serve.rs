@@ -1,18 +1,19 @@
 //! Serving: every listener and every job of a broker, from its configuration until it is told to
 //! stop.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::Broker;
 use crate::cli::wire::{StartError, Wired, wire};
+use crate::cli::wire_sources::operators;
 use crate::config::Config;
 use crate::jobs::loops;
 use crate::seams::{SystemClock, SystemEntropy};
@@ -21,10 +22,20 @@ use crate::surface::http::admin::{self, AdminState};
 use crate::surface::http::clients::OwnClients;
 use crate::surface::http::platform::{self, Platform};
 use crate::surface::http::public;
-use crate::surface::http::serve::{Limits, Listener, serve};
+use crate::surface::http::serve::{Drained, Limits, Listener, serve};
 use crate::surface::http::tls::{ServerTls, TlsFiles};
-use crate::surface::settings::ListenSettings;
+use crate::surface::settings::{AdminSocket, ListenSettings, TlsPaths};
 use crate::surface::socket::{self, Access};
+
+/// The listeners at work.
+struct Doors {
+    serving: JoinSet<Drained>,
+    /// Those that are read again on SIGHUP.
+    certificates: Vec<ServerTls>,
+    limits: Limits,
+    stop: CancellationToken,
+    clock: Arc<dyn crate::seams::Clock>,
+}
 
 /// Runs a server until `stop`, and lets what is under way finish.
 ///
@@ -37,47 +48,48 @@ pub async fn serve_config(
     let clock: Arc<dyn crate::seams::Clock> = Arc::new(SystemClock);
     let metrics = recorder()?;
     let wired = wire(&config, Arc::clone(&clock), Arc::new(SystemEntropy)).await?;
+    let mut doors = Doors {
+        serving: JoinSet::new(),
+        certificates: Vec::new(),
+        limits: limits(&config.listen),
+        stop: stop.clone(),
+        clock: Arc::clone(&clock),
+    };
     let tcp = bind(config.listen.address).await?;
     let address = tcp
         .local_addr()
         .map_err(|e| StartError::Listen(config.listen.address.to_string(), e))?;
-    let (public_listener, tls) = secured(tcp, &config.listen, &wired.broker)?;
-    let limits = limits(&config.listen);
-
-    let mut serving = JoinSet::new();
-    serving.spawn(serve(
-        public_listener,
-        public::router(Arc::clone(&wired.public)),
-        limits.clone(),
-        stop.clone(),
-    ));
+    let public = public::router(Arc::clone(&wired.public));
+    // There callers may show a certificate of this broker.
+    let own: Arc<dyn ClientCertVerifier> = Arc::new(OwnClients::new(Arc::clone(&wired.broker)));
+    doors.open_tcp(tcp, config.listen.tls.as_ref().zip(Some(own)), public)?;
     if let Some(at) = config.listen.metrics {
         let platform = Platform {
             broker: Arc::clone(&wired.broker),
             metrics,
         };
         let router = platform::router(Arc::new(platform));
-        serving.spawn(serve(
-            Listener::Tcp(bind(at).await?),
-            router,
-            limits.clone(),
-            stop.clone(),
-        ));
+        doors.open(Listener::Tcp(bind(at).await?), router);
     }
     if let Some(socket) = &config.listen.admin {
-        let access = if socket.uids.is_empty() {
-            Access::Owner
-        } else {
-            Access::Anyone
-        };
-        let bound = socket::bind(&socket.path, access)?;
-        let router = admin_router(&wired, &socket.uids)?;
-        serving.spawn(serve(Listener::Unix(bound), router, limits, stop.clone()));
+        doors.open_socket(socket, &wired)?;
     }
+    if let Some((door, settings)) = &config.operators {
+        let issuer = operators(settings, &config, &clock)?;
+        let router = router(&wired, Operators::Remote(Arc::new(issuer)));
+        let nobody = WebPkiClientVerifier::no_client_auth();
+        let tls = door.tls.as_ref().zip(Some(nobody));
+        doors.open_tcp(bind(door.address).await?, tls, router)?;
+    }
+    let Doors {
+        mut serving,
+        certificates,
+        ..
+    } = doors;
     let store = Arc::clone(&wired.broker.store);
     let fatal = wired.fatal.clone();
     let jobs = background(wired, &stop);
-    let reload = tls.map(|tls| tokio::spawn(reload_on_hangup(tls, stop.clone())));
+    let reload = tokio::spawn(reload_on_hangup(certificates, stop.clone()));
     ready(address);
 
     tokio::select! {
@@ -89,11 +101,51 @@ pub async fn serve_config(
     }
     while serving.join_next().await.is_some() {}
     jobs.join_all().await;
-    if let Some(reload) = reload {
-        reload.abort();
-    }
+    reload.abort();
     store.close().await;
     Ok(())
+}
+
+impl Doors {
+    fn open(&mut self, listener: Listener, router: Router) {
+        let served = serve(listener, router, self.limits.clone(), self.stop.clone());
+        self.serving.spawn(served);
+    }
+
+    /// For the operators on this machine.
+    fn open_socket(&mut self, socket: &AdminSocket, wired: &Wired) -> Result<(), StartError> {
+        let access = if socket.uids.is_empty() {
+            Access::Owner
+        } else {
+            Access::Anyone
+        };
+        let bound = socket::bind(&socket.path, access)?;
+        let operators = Operators::of_this_machine(&socket.uids)
+            .map_err(|e| StartError::Listen("the local accounts".to_owned(), e))?;
+        self.open(Listener::Unix(bound), router(wired, operators));
+        Ok(())
+    }
+
+    /// With TLS where it is configured, for whoever shows a certificate that is taken, or none.
+    fn open_tcp(
+        &mut self,
+        tcp: TcpListener,
+        tls: Option<(&TlsPaths, Arc<dyn ClientCertVerifier>)>,
+        router: Router,
+    ) -> Result<(), StartError> {
+        let Some((paths, clients)) = tls else {
+            self.open(Listener::Tcp(tcp), router);
+            return Ok(());
+        };
+        let files = TlsFiles {
+            chain: paths.certificate.clone(),
+            key: paths.key.clone(),
+        };
+        let tls = ServerTls::open(files, clients, Arc::clone(&self.clock))?;
+        self.open(Listener::Tls(tcp, tls.current()), router);
+        self.certificates.push(tls);
+        Ok(())
+    }
 }
 
 /// The jobs beside the requests.
@@ -135,13 +187,11 @@ fn background(wired: Wired, stop: &CancellationToken) -> JoinSet<()> {
     jobs
 }
 
-fn admin_router(wired: &Wired, uids: &BTreeSet<u32>) -> Result<Router, StartError> {
-    let operators = Operators::of_this_machine(uids)
-        .map_err(|e| StartError::Listen("the local accounts".to_owned(), e))?;
-    Ok(admin::router(Arc::new(AdminState {
+fn router(wired: &Wired, operators: Operators) -> Router {
+    admin::router(Arc::new(AdminState {
         broker: Arc::clone(&wired.broker),
         operators,
-    })))
+    }))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -150,27 +200,12 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
         .map_err(|e| StartError::Listen(address.to_string(), e))
 }
 
-/// The public listener, with TLS where it is configured; there callers may show a certificate of this
-/// broker.
-fn secured(
-    tcp: TcpListener,
-    listen: &ListenSettings,
-    broker: &Arc<Broker>,
-) -> Result<(Listener, Option<ServerTls>), StartError> {
-    let Some(paths) = &listen.tls else {
-        return Ok((Listener::Tcp(tcp), None));
-    };
-    let files = TlsFiles {
-        chain: paths.certificate.clone(),
-        key: paths.key.clone(),
-    };
-    let clients = Arc::new(OwnClients::new(Arc::clone(broker)));
-    let tls = ServerTls::open(files, clients, Arc::clone(&broker.clock))?;
-    Ok((Listener::Tls(tcp, tls.current()), Some(tls)))
-}
-
-/// A new certificate is taken on SIGHUP; one that cannot be used leaves the old one in force.
-async fn reload_on_hangup(tls: ServerTls, stop: CancellationToken) {
+/// New certificates are taken on SIGHUP; one that cannot be used leaves the old one in force.
+async fn reload_on_hangup(certificates: Vec<ServerTls>, stop: CancellationToken) {
+    // Without certificates a hangup ends the process, as it does any other.
+    if certificates.is_empty() {
+        return;
+    }
     let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
     else {
         return;
@@ -181,9 +216,11 @@ async fn reload_on_hangup(tls: ServerTls, stop: CancellationToken) {
         .flatten()
         .is_some()
     {
-        match tls.reload() {
-            Ok(()) => tracing::info!("the certificate was read again"),
-            Err(why) => tracing::error!(%why, "the certificate stays as it was"),
+        for tls in &certificates {
+            match tls.reload() {
+                Ok(()) => tracing::info!("the certificate was read again"),
+                Err(why) => tracing::error!(%why, "the certificate stays as it was"),
+            }
         }
     }
 }

@@ -11,11 +11,13 @@ use crate::attest::Attestors;
 use crate::attest::generic::Generic;
 use crate::attest::github::GithubActions;
 use crate::attest::gitlab::GitlabCi;
+use crate::attest::id_token::{IdTokens, IssuerKeys};
 use crate::attest::jwks::Jwks;
 use crate::attest::kubernetes::Kubernetes;
-use crate::attest::oidc::{IssuerKeys, OidcIssuer};
+use crate::attest::oidc::OidcIssuer;
+use crate::attest::operator::OperatorIssuer;
 use crate::attest::preset::Preset;
-use crate::attest::settings::{IssuerSettings, PeerRules};
+use crate::attest::settings::{IssuerSettings, OperatorSettings, PeerRules};
 use crate::attest::svid::{self, OwnSvid};
 use crate::attest::token_review::TokenReview;
 use crate::cli::wire::StartError;
@@ -33,6 +35,7 @@ use crate::context::stored_token::StoredToken;
 use crate::context::{ContextSource, Sources};
 use crate::domain::grant::SecretPath;
 use crate::domain::name::SourceName;
+use crate::domain::url::BaseUrl;
 use crate::outbound::{
     Form, Origin as Peerage, Outbound, OutboundSettings, Rules, Shown, Slot, Trust,
 };
@@ -48,7 +51,11 @@ pub(super) fn outbound(config: &Config, clock: Arc<dyn Clock>) -> Outbound {
             .sources
             .iter()
             .any(|source| source.api.as_ref().is_some_and(|api| !api.url.is_https()))
-        || config.desks.iter().any(|desk| !desk.api.url.is_https());
+        || config.desks.iter().any(|desk| !desk.api.url.is_https())
+        || config
+            .operators
+            .iter()
+            .any(|(_, operators)| !operators.issuer.is_https());
     Outbound::new(
         OutboundSettings {
             plain_http_on_loopback: plain,
@@ -102,35 +109,74 @@ fn attestor(
     };
     Ok(OidcIssuer {
         source: settings.name.clone(),
-        issuer: issuer.to_owned(),
+        tokens: IdTokens {
+            issuer: settings.issuer.as_str().to_owned(),
+            algorithms: settings.algorithms.clone(),
+            max_age: settings.max_token_age,
+            // Where a job has one token for as long as it runs, that may be longer than tokens are taken.
+            may_outlive: !words.preset.mints_again(),
+            keys,
+        },
         audience: settings.audience.as_str().to_owned(),
-        algorithms: settings.algorithms.clone(),
-        max_age: settings.max_token_age,
-        mints_once: !words.preset.mints_again(),
-        keys,
         preset,
         paths,
         review: review(settings, config, outbound, tokens)?,
     })
 }
 
-/// The keys of an issuer, found by its discovery document.
+/// The keys of an issuer of evidence.
 pub(super) fn keys(
     settings: &IssuerSettings,
     outbound: &Outbound,
     clock: &Arc<dyn Clock>,
 ) -> Result<Jwks, StartError> {
-    let issuer = settings.issuer.as_str().to_owned();
+    let name = settings.name.as_str();
+    jwks(name, &settings.issuer, &settings.peer, outbound, clock)
+}
+
+/// Whoever says who an operator is.
+pub(super) fn operators(
+    settings: &OperatorSettings,
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<OperatorIssuer, StartError> {
+    let outbound = outbound(config, Arc::clone(clock));
+    let (issuer, peer) = (&settings.issuer, &settings.peer);
+    let keys = jwks("operators", issuer, peer, &outbound, clock)?;
+    Ok(OperatorIssuer {
+        tokens: IdTokens {
+            issuer: settings.issuer.as_str().to_owned(),
+            algorithms: settings.algorithms.clone(),
+            max_age: settings.max_token_age,
+            may_outlive: true,
+            keys: IssuerKeys::Published(Arc::new(keys)),
+        },
+        client_id: settings.client_id.clone(),
+        scopes: settings.scopes.clone(),
+        groups_claim: settings.groups_claim.clone(),
+        rules: settings.roles.clone(),
+    })
+}
+
+/// The keys of an issuer, found by its discovery document.
+fn jwks(
+    name: &str,
+    issuer: &BaseUrl,
+    peer: &PeerRules,
+    outbound: &Outbound,
+    clock: &Arc<dyn Clock>,
+) -> Result<Jwks, StartError> {
+    let issuer = issuer.as_str();
     let discovery = format!("{issuer}/.well-known/openid-configuration");
     let (origin, path) =
-        Peerage::split(&discovery).map_err(|_| StartError::Address(issuer.clone()))?;
+        Peerage::split(&discovery).map_err(|_| StartError::Address(issuer.to_owned()))?;
     let peer = outbound
-        .client_for(origin, rules(&settings.peer, Shown::Nothing))
+        .client_for(origin, rules(peer, Shown::Nothing))
         .map_err(|why| StartError::Peer {
-            name: settings.name.to_string(),
+            name: name.to_owned(),
             why,
         })?;
-    Ok(Jwks::new(issuer, path, peer, Arc::clone(clock)))
+    Ok(Jwks::new(issuer.to_owned(), path, peer, Arc::clone(clock)))
 }
 
 /// A cluster whose API is configured is asked about each of its tokens.

@@ -8,13 +8,13 @@ use toml::Spanned;
 use super::findings::{Bounds, Findings};
 use super::problem::Rule;
 use super::raw::{RawFile, RawKeys, RawResourceServer, Text};
-use super::{Config, desk, files, listen, profile, source, svid};
+use super::{Config, desk, files, listen, operators, profile, source, svid};
 use crate::broker::settings::{BrokerSettings, KeyLocation, Limits, PolicyText, PolicyTexts};
 use crate::domain::grant::Audience;
 use crate::domain::profile::TaskProfile;
 use crate::domain::url::BaseUrl;
 use crate::store::settings::StoreSettings;
-use crate::surface::settings::{ListenSettings, ResourceServer};
+use crate::surface::settings::{ListenSettings, OperatorListener, ResourceServer};
 
 /// What a check of one section needs to know of the others.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config>
     let trust_domain = findings
         .given(raw.trust_domain.as_ref(), "trust_domain")
         .and_then(|text| findings.parsed(text, Rule::Name));
-    let (scene, listen) = front(raw, findings);
+    let (scene, listen, door) = front(raw, findings);
     let sqlite = findings
         .given(raw.store.as_ref(), "store")
         .map(|section| findings.path(&section.sqlite));
@@ -47,6 +47,11 @@ pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config>
         source::own_svids(&raw.source, &svids.issuer, findings);
     }
     let desks = desk::check(&raw.desk, &raw.source, &scene, findings);
+    let operators = raw.operators.as_ref().map(|section| {
+        let workloads = operators::issuers_of_workloads(&raw.source, svids.as_ref());
+        let settings = operators::check(section, &workloads, &scene, findings);
+        door.zip(settings)
+    });
     let profiles = profile::check(&raw.profile, &raw.source, &raw.desk, &desks, findings);
     let resource_servers = resource_servers(&raw.resource_server, &profiles, findings);
     if issuers.is_empty() || profiles.is_empty() || (!policies.shipped && policies.own.is_empty()) {
@@ -70,6 +75,10 @@ pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config>
         sources,
         desks,
         listen: listen?,
+        operators: match operators {
+            Some(checked) => Some(checked?),
+            None => None,
+        },
         resource_servers,
         store: StoreSettings { sqlite: sqlite? },
         keys: keys?,
@@ -103,21 +112,28 @@ pub(super) fn distinct<'t>(
 }
 
 /// The listeners and the issuer, which have to fit each other.
-fn front(raw: &RawFile, findings: &mut Findings<'_>) -> (Scene, Option<ListenSettings>) {
+fn front(
+    raw: &RawFile,
+    findings: &mut Findings<'_>,
+) -> (Scene, Option<ListenSettings>, Option<OperatorListener>) {
     let issuer: Option<BaseUrl> = findings
         .given(raw.issuer.as_ref(), "issuer")
         .and_then(|text| findings.parsed(text, Rule::Url));
     let listen = findings
         .given(raw.listen.as_ref(), "listen")
         .and_then(|section| listen::check(section, findings));
-    let private = listen.as_ref().is_some_and(listen::is_private);
+    let door = raw.operators.as_ref().map(Spanned::get_ref);
+    let door = door.and_then(|raw| operators::listener(raw, listen.as_ref(), findings));
+    // One that is reached from elsewhere without TLS is refused for itself.
+    let here = |door: &OperatorListener| door.tls.is_none() || door.address.ip().is_loopback();
+    let private = listen.as_ref().is_some_and(listen::is_private) && door.as_ref().is_none_or(here);
     if let (Some(text), Some(issuer), Some(listen)) = (&raw.issuer, &issuer, &listen) {
         let stays_here = listen.tls.is_none() && private && issuer.is_loopback();
         if !issuer.is_https() && !stays_here {
             findings.refuse(text.span(), Rule::IssuerScheme, "the issuer is not https");
         }
     }
-    (Scene { issuer, private }, listen)
+    (Scene { issuer, private }, listen, door)
 }
 
 fn keys(

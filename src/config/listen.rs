@@ -19,7 +19,7 @@ pub(super) fn check(
     let address = address(&raw.address, findings);
     let metrics_given = raw.metrics.as_ref();
     let metrics = metrics_given.map(|text| self::address(text, findings));
-    let tls = tls(raw, findings);
+    let tls = tls_pair(raw.certificate.as_ref(), raw.key.as_ref(), findings);
     if let (Some(address), None) = (address, &tls)
         && !address.ip().is_loopback()
         && raw.certificate.is_none()
@@ -56,7 +56,7 @@ pub(super) fn is_private(listen: &ListenSettings) -> bool {
     addresses.all(|address| address.ip().is_loopback())
 }
 
-fn address(text: &Text, findings: &mut Findings<'_>) -> Option<SocketAddr> {
+pub(super) fn address(text: &Text, findings: &mut Findings<'_>) -> Option<SocketAddr> {
     let address = text.get_ref().parse().ok();
     if address.is_none() {
         let what = "this is not an IP address with a port, such as \"127.0.0.1:8443\"";
@@ -65,8 +65,13 @@ fn address(text: &Text, findings: &mut Findings<'_>) -> Option<SocketAddr> {
     address
 }
 
-fn tls(raw: &RawListen, findings: &mut Findings<'_>) -> Option<TlsPaths> {
-    match (&raw.certificate, &raw.key) {
+/// Both halves, or none.
+pub(super) fn tls_pair(
+    certificate: Option<&Text>,
+    key: Option<&Text>,
+    findings: &mut Findings<'_>,
+) -> Option<TlsPaths> {
+    match (certificate, key) {
         (Some(certificate), Some(key)) => Some(TlsPaths {
             certificate: findings.path(certificate),
             key: findings.path(key),

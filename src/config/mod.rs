@@ -15,6 +15,7 @@ mod lifetimes;
 mod listen;
 mod mapping;
 mod opening;
+mod operators;
 mod problem;
 mod production;
 mod profile;
@@ -34,12 +35,12 @@ pub use dev::{Dev, DevCi, dev_text};
 pub use problem::{Problem, Rule};
 pub use production::{Ci, Production, production_text};
 
-use crate::attest::settings::IssuerSettings;
+use crate::attest::settings::{IssuerSettings, OperatorSettings};
 use crate::broker::settings::{BrokerSettings, KeyLocation, PolicyTexts};
 use crate::context::desk::DeskSettings;
 use crate::context::settings::SourceSettings;
 use crate::store::settings::StoreSettings;
-use crate::surface::settings::{ListenSettings, ResourceServer};
+use crate::surface::settings::{ListenSettings, OperatorListener, ResourceServer};
 use findings::Findings;
 
 /// The settings of every stage, checked against each other.
@@ -51,6 +52,8 @@ pub struct Config {
     pub sources: Vec<SourceSettings>,
     pub desks: Vec<DeskSettings>,
     pub listen: ListenSettings,
+    /// Operators who are elsewhere, and where they come in.
+    pub operators: Option<(OperatorListener, OperatorSettings)>,
     pub resource_servers: Vec<ResourceServer>,
     pub store: StoreSettings,
     pub keys: KeyLocation,

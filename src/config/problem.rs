@@ -81,6 +81,10 @@ rules! {
     PlainHttpExposed = "plain_http_exposed": "give `certificate` and `key`, or listen on a loopback address",
     IssuerScheme = "issuer_scheme": "use an https issuer; http only on loopback and without a certificate",
 
+    // Operators who are elsewhere.
+    OperatorsIssuerShared = "operators_issuer_shared": "use another provider, or a realm of its own, for people: whoever can have a job's token made must not command",
+    OperatorByName = "operator_by_name": "name people by `sub` and groups by their ids: names and e-mail addresses are given away and taken",
+
     // Secret files.
     SecretMode = "secret_mode": "chmod 0600 the file, or 0640 with the broker's group",
     SecretOwner = "secret_owner": "chown the file to root or to the user that runs the broker",

@@ -25,6 +25,7 @@ pub(super) struct RawFile {
     pub(super) policies: Vec<Text>,
     pub(super) shipped_policies: Option<bool>,
     pub(super) listen: Option<Spanned<RawListen>>,
+    pub(super) operators: Option<Spanned<RawOperators>>,
     pub(super) store: Option<RawStore>,
     pub(super) keys: Option<Spanned<RawKeys>>,
     pub(super) svid: Option<Spanned<RawSvid>>,
@@ -51,6 +52,34 @@ pub(super) struct RawListen {
     pub(super) admin_uids: Option<Spanned<Vec<u32>>>,
     pub(super) drain: Option<Text>,
     pub(super) max_connections: Option<Spanned<u32>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawOperators {
+    pub(super) address: Text,
+    pub(super) certificate: Option<Text>,
+    pub(super) key: Option<Text>,
+    pub(super) issuer: Text,
+    pub(super) client_id: Text,
+    pub(super) scopes: Option<Spanned<Vec<Text>>>,
+    pub(super) algorithms: Option<Spanned<Vec<Text>>>,
+    pub(super) max_token_age: Option<Text>,
+    pub(super) groups_claim: Option<Text>,
+    #[serde(default)]
+    pub(super) role: BTreeMap<Text, Spanned<RawRole>>,
+    #[serde(default)]
+    pub(super) allowed_networks: Vec<Text>,
+    pub(super) ca_file: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRole {
+    #[serde(default)]
+    pub(super) subjects: Vec<Text>,
+    #[serde(default)]
+    pub(super) groups: Vec<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -317,6 +346,8 @@ pub(super) mod fields {
         vec![
             ("top level", of::<RawFile>()),
             ("[listen]", of::<RawListen>()),
+            ("[operators]", of::<RawOperators>()),
+            ("[operators.role.NAME]", of::<RawRole>()),
             ("[store]", of::<RawStore>()),
             ("[keys]", of::<RawKeys>()),
             ("[svid]", of::<RawSvid>()),

@@ -75,7 +75,7 @@ fn one(
     }
     let issuer = url(&raw.issuer, scene, findings);
     let audience = audience(raw, scene, findings);
-    let algorithms = algorithms(raw, preset, findings);
+    let algorithms = algorithms(raw.algorithms.as_ref(), preset, findings);
     let max_token_age = findings.duration(raw.max_token_age.as_ref(), &token_age(preset));
     let peer = peer_rules(&raw.allowed_networks, raw.ca_file.as_ref(), findings);
     let webhook_secrets = webhook_secrets(raw, preset, findings);
@@ -180,16 +180,22 @@ fn audience(raw: &RawSource, scene: &Scene, findings: &mut Findings<'_>) -> Opti
     findings.parsed(text, Rule::Value)
 }
 
-fn algorithms(
-    raw: &RawSource,
+/// The algorithm of an issuer that is configured with none.
+const fn usual(preset: Option<Preset>) -> Algorithm {
+    match preset {
+        Some(Preset::JwtSvid) => Algorithm::ES256,
+        _ => Algorithm::RS256,
+    }
+}
+
+/// The algorithms that are named; the usual one where none is.
+pub(super) fn algorithms(
+    list: Option<&Spanned<Vec<Text>>>,
     preset: Option<Preset>,
     findings: &mut Findings<'_>,
 ) -> Option<Vec<Algorithm>> {
-    let Some(list) = &raw.algorithms else {
-        return Some(match preset {
-            Some(Preset::JwtSvid) => vec![Algorithm::ES256],
-            _ => vec![Algorithm::RS256],
-        });
+    let Some(list) = list else {
+        return Some(vec![usual(preset)]);
     };
     if list.get_ref().is_empty() {
         findings.refuse(list.span(), Rule::EmptyList, "no algorithm is named");
@@ -260,7 +266,7 @@ const TOKEN_AGE: Bounds = Bounds {
 };
 
 /// Audiences under which CI systems hand tokens to well-known other services.
-const SHARED_AUDIENCES: [&str; 4] = [
+pub(super) const SHARED_AUDIENCES: [&str; 4] = [
     "sigstore",
     "sts.amazonaws.com",
     "api://AzureADTokenExchange",

@@ -23,6 +23,17 @@ admin_uids = [1000]
 drain = "20s"
 max_connections = 2048
 
+[operators]
+address = "127.0.0.1:8444"
+issuer = "https://people.example"
+client_id = "writ-operators"
+scopes = ["groups"]
+max_token_age = "8h"
+[operators.role.viewer]
+groups = ["6f1d1f0e"]
+[operators.role.admin]
+subjects = ["00u1"]
+
 [store]
 sqlite = "writ.db"
 
@@ -215,6 +226,31 @@ const CASES: &[Case] = &[
     ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"own\"\npreset = \"jwt-svid\"\nissuer = \"http://127.0.0.1:8443\"\n[[source]]\nname = \"gitlab\"", Rule::Value, "8443\""),
     ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"own\"\npreset = \"jwt-svid\"\nissuer = \"https://svid.example\"\n[[profile]]\nname = \"own\"\nsource = \"own\"\nmatch = { spiffe_id = \"spiffe://example.org/a/b\" }\ncase_of = \"desk\"\nopens_when = { assignee = \"spiffe_id\" }\ninstance = \"{lineage}\"\nrenewal = \"handle\"\n[[profile.binding]]\nrecord = \"case\"\nrequire = { status = \"open\" }\nmax_age = \"8s\"\nvia = [\"pull\"]\n[profile.grant.x]\naudiences = [\"https://crm.example\"]\n[[source]]\nname = \"gitlab\"", Rule::RenewalUnwatched, "renewal"),
     ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"own\"\npreset = \"jwt-svid\"\nissuer = \"https://svid.example\"\n[[profile]]\nname = \"other\"\nsource = \"gitlab\"\nmatch = { project_id = \"8\", ref = \"refs/heads/main\" }\ntask = \"{project_id}/{pipeline_id}\"\ninstance = \"{job_id}\"\n[profile.grant.x]\naudiences = [\"https://desk.example\"]\njwt_svids = [\"https://db.example\"]\n[[profile]]\nname = \"own\"\nsource = \"own\"\nmatch = { spiffe_id = \"spiffe://example.org/a/b\" }\ncase_of = \"desk\"\nopens_when = { assignee = \"spiffe_id\" }\ninstance = \"{lineage}\"\n[[profile.binding]]\nrecord = \"case\"\nrequire = { status = \"open\" }\nmax_age = \"8s\"\nvia = [\"pull\"]\n[profile.grant.x]\naudiences = [\"https://crm.example\"]\n[[source]]\nname = \"gitlab\"", Rule::OpensWhenWritable, "opens_when"),
+    // Operators who are elsewhere.
+    ("address = \"127.0.0.1:8444\"", "address = \"0.0.0.0:8444\"", Rule::PlainHttpExposed, "0.0.0.0:8444"),
+    ("address = \"127.0.0.1:8444\"", "address = \"127.0.0.1:8443\"", Rule::Contradiction, "address"),
+    ("address = \"127.0.0.1:8444\"", "address = \"127.0.0.1:9090\"", Rule::Contradiction, "9090"),
+    ("address = \"127.0.0.1:8444\"", "address = \"127.0.0.1:8444\"\nkey = \"k\"", Rule::Missing, "key"),
+    ("https://people.example", "http://people.example", Rule::PlainHttpSource, "people"),
+    ("https://people.example", "https://gitlab.example", Rule::OperatorsIssuerShared, "issuer"),
+    ("https://people.example", "http://127.0.0.1:8443/svid", Rule::OperatorsIssuerShared, "issuer"),
+    ("https://people.example", "https://svid.example", Rule::OperatorsIssuerShared, "issuer"),
+    ("https://people.example", "https://*.people.example", Rule::Url, "issuer"),
+    ("\"writ-operators\"", "\"\"", Rule::Value, "client_id"),
+    ("\"writ-operators\"", "\"http://127.0.0.1:8443\"", Rule::AudienceShared, "client_id"),
+    ("\"writ-operators\"", "\"sts.amazonaws.com\"", Rule::AudienceShared, "client_id"),
+    ("scopes = [\"groups\"]", "scopes = [\"groups email\"]", Rule::Value, "scopes"),
+    ("scopes = [\"groups\"]", "algorithms = [\"HS256\"]", Rule::AlgorithmSymmetric, "algorithms"),
+    ("scopes = [\"groups\"]", "groups_claim = \"email\"", Rule::OperatorByName, "groups_claim"),
+    ("scopes = [\"groups\"]", "groups_claim = \"preferred_username\"", Rule::OperatorByName, "groups_claim"),
+    ("max_token_age = \"8h\"", "max_token_age = \"13h\"", Rule::OutOfRange, "max_token_age"),
+    ("\"00u1\"", "\"alice@people.example\"", Rule::OperatorByName, "subjects"),
+    ("\"6f1d1f0e\"", "\"*\"", Rule::MatchPattern, "groups"),
+    ("\"6f1d1f0e\"", "\"^writ-\"", Rule::MatchPattern, "groups"),
+    ("\"6f1d1f0e\"", "\"\"", Rule::Value, "groups"),
+    ("groups = [\"6f1d1f0e\"]", "", Rule::EmptyList, "viewer"),
+    ("[operators.role.viewer]", "[operators.role.root]", Rule::Value, "root"),
+    ("[operators.role.viewer]\ngroups = [\"6f1d1f0e\"]\n[operators.role.admin]\nsubjects = [\"00u1\"]\n", "", Rule::EmptyList, "[operators]"),
     // Desks.
     ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"desk\"\npreset = \"gitlab-ci\"\nissuer = \"https://other.example\"\n[[source]]\nname = \"gitlab\"", Rule::Duplicate, "name = \"desk\""),
     ("url = \"https://desk.example/api\"", "url = \"http://desk.example/api\"", Rule::PlainHttpSource, "desk.example"),
@@ -532,7 +568,7 @@ fn a_problem_reads_as_place_rule_reason_and_mend() {
     let problems = parse("writ.toml", &text, place().path()).unwrap_err();
     assert_eq!(
         problems[0].to_string(),
-        "writ.toml:17:14: out_of_range: `descriptor` is not between 3 and 1023\n  \
+        "writ.toml:28:14: out_of_range: `descriptor` is not between 3 and 1023\n  \
          mend: choose a value inside the range"
     );
 }
@@ -589,6 +625,7 @@ fn the_reference_names_exactly_the_keys_that_exist() {
         let sections: &[&str] = match table {
             "top level" => &[
                 "listen",
+                "operators",
                 "store",
                 "keys",
                 "svid",
@@ -598,6 +635,7 @@ fn the_reference_names_exactly_the_keys_that_exist() {
                 "resource_server",
                 "profile",
             ],
+            "[operators]" => &["role"],
             "[[source]]" => &["api", "claims"],
             "[[desk]]" => &["api", "case", "webhook"],
             "[desk.case]" => &["status", "field"],

@@ -15,6 +15,7 @@ pub mod lineage;
 pub mod name;
 pub mod position;
 pub mod profile;
+pub mod role;
 pub mod secret;
 pub mod session;
 pub mod standing;

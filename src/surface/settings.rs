@@ -41,6 +41,14 @@ pub struct AdminSocket {
     pub uids: BTreeSet<u32>,
 }
 
+/// The listener of operators who are elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorListener {
+    pub address: SocketAddr,
+    /// Without it the address is loopback and spoken to in plain HTTP.
+    pub tls: Option<TlsPaths>,
+}
+
 /// A service that verifies tokens by asking the broker.
 #[derive(Debug, Clone)]
 pub struct ResourceServer {

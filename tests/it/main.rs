@@ -32,6 +32,7 @@ mod evidence;
 mod exchange;
 mod gitlab;
 mod kubernetes;
+mod login;
 mod oidc;
 mod operators;
 mod peers;

@@ -100,6 +100,15 @@ fn challenge(code: Code) -> HeaderValue {
             "DPoP error=\"invalid_dpop_proof\", algs=\"ES256 EdDSA\", Bearer",
         );
     }
+    // Operators' tokens are not the broker's own, and are bound to no key (RFC 6750 §3).
+    if code == Code::OperatorUnauthenticated {
+        return HeaderValue::from_static("Bearer realm=\"writ operators\"");
+    }
+    if code == Code::OperatorExpired {
+        return HeaderValue::from_static(
+            "Bearer realm=\"writ operators\", error=\"invalid_token\"",
+        );
+    }
     HeaderValue::from_static(
         "DPoP error=\"invalid_token\", algs=\"ES256 EdDSA\", Bearer error=\"invalid_token\"",
     )

@@ -81,8 +81,12 @@ pub const fn advice(code: Code) -> &'static str {
         Code::CertificateRefused => "set `x509_svid = true` in one of the profile's grants",
         Code::SecretRefused => "cover the path with `secrets` in one of the profile's grants",
         Code::OperatorRequired => {
-            "run as root or the broker's user, or add the uid to listen.admin_uids"
+            "run as root or the broker's user, or be named in listen.admin_uids or in operators.role"
         }
+        Code::OperatorUnauthenticated | Code::OperatorExpired => {
+            "run `writ login`; if it goes on, check both clocks and operators.client_id"
+        }
+        Code::RoleRequired => "ask somebody with that role; operators.role says who has which",
         Code::NotFound => "check the id or name; `writ task list` shows what there is",
         Code::Conflict => "look at it again: somebody else changed it first",
         Code::ContextUnavailable => {

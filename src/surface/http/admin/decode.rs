@@ -126,7 +126,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::surface::http::admin::gate::Operators;
+    use crate::surface::http::admin::users::Users;
     use crate::surface::http::peer::Peer;
     use crate::surface::socket::Caller;
 
@@ -138,8 +138,8 @@ mod tests {
             gid: 0,
             pid: None,
         };
-        let operators = Operators::new(0, &BTreeSet::new(), "");
-        operators.at(&Peer::Unix(root)).unwrap()
+        let users = Users::new(0, &BTreeSet::new(), "");
+        Operator::local(&users, &Peer::Unix(root)).unwrap()
     }
 
     #[test]

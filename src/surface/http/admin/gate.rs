@@ -1,27 +1,49 @@
-//! Who is an operator: root, the broker's own user, and the users that the configuration names, by
-//! the uid that the kernel tells. Nobody on the network is one, whatever a request says.
+//! Who is an operator, and whether their roles reach a route. On the admin socket the kernel says who asks,
+//! and whoever it lets in has every role; on the operators' own listener a token of the configured OpenID
+//! Provider does. Nothing else in a request is looked at, and no handler runs before both are decided.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, header};
 
 use super::failed::Failed;
+use super::users::Users;
+use crate::attest::operator::{KnownOperator, OperatorIssuer, unknown};
+use crate::domain::role::{Role, Roles};
+use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
+use crate::seams::Clock;
 use crate::surface::http::peer::Peer;
 
-/// The users that may command, with their login names where the machine knew them at start.
-#[derive(Debug, Clone)]
-pub struct Operators(BTreeMap<u32, Option<String>>);
+/// Those who may command at one listener.
+#[derive(Clone)]
+pub enum Operators {
+    /// On the admin socket.
+    Local(Users),
+    /// On the operators' own listener.
+    Remote(Arc<OperatorIssuer>),
+}
 
-/// One of them, as the audit log names it: `uid:1000 (alice)`. The uid is what was checked; the name
-/// only helps to read it.
+/// What stands before every route.
+#[derive(Clone)]
+pub(super) struct Gate {
+    pub(super) operators: Operators,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// One of them, as the audit log names it: `uid:1000 (alice)`, or `oidc:ISSUER#SUB`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Operator(String);
+pub struct Operator {
+    name: String,
+    roles: Roles,
+    /// Until when they are known, where that ends.
+    until: Option<Timestamp>,
+}
 
 impl Operators {
     /// Root, this process's own user and `further` ones.
@@ -29,93 +51,120 @@ impl Operators {
     /// # Errors
     /// The table of local accounts cannot be read.
     pub fn of_this_machine(further: &BTreeSet<u32>) -> io::Result<Self> {
-        let mut accounts = Vec::new();
-        File::open(ACCOUNTS)?
-            .take(MOST_ACCOUNTS)
-            .read_to_end(&mut accounts)?;
-        let own = rustix::process::geteuid().as_raw();
-        Ok(Self::new(own, further, &String::from_utf8_lossy(&accounts)))
+        Users::of_this_machine(further).map(Self::Local)
     }
 
-    /// Root, `own` and `further`; `accounts` is a text in the form of passwd(5).
-    pub fn new(own: u32, further: &BTreeSet<u32>, accounts: &str) -> Self {
-        let uids = further.iter().copied().chain([ROOT, own]);
-        let mut logins: BTreeMap<_, _> = uids.map(|uid| (uid, None)).collect();
-        for (uid, name) in accounts.lines().filter_map(account) {
-            if let Some(login) = logins.get_mut(&uid) {
-                // The first line of a uid is the one that the system's own look-up takes.
-                login.get_or_insert_with(|| name.to_owned());
+    /// Who is at the other end.
+    ///
+    /// # Errors
+    /// `operator_required` for whoever is known and no operator; for whoever is not known, what
+    /// [`OperatorIssuer::identify`] says.
+    async fn identify(
+        &self,
+        peer: Option<&Peer>,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Result<Operator, Error> {
+        let refused = || Error::new(Code::OperatorRequired, "only operators may do this");
+        match self {
+            Self::Local(users) => {
+                let operator = peer.and_then(|peer| Operator::local(users, peer));
+                operator.ok_or_else(refused)
+            }
+            Self::Remote(issuer) => {
+                let shown = bearer(headers).ok_or_else(|| unknown(&"no bearer token"))?;
+                let known = issuer.identify(shown, now).await?;
+                let KnownOperator { name, roles, until } = known;
+                if roles.is_empty() {
+                    let text = "this login has no role here";
+                    return Err(Error::new(Code::OperatorRequired, text).with_internal(name));
+                }
+                Ok(Operator {
+                    name,
+                    roles,
+                    until: Some(until),
+                })
             }
         }
-        Self(logins)
-    }
-
-    /// The operator at the other end of a connection; `None` when nobody is there who may command.
-    pub fn at(&self, peer: &Peer) -> Option<Operator> {
-        let uid = peer.uid()?;
-        let login = self.0.get(&uid)?;
-        Some(Operator(match login {
-            Some(name) => format!("uid:{uid} ({name})"),
-            None => format!("uid:{uid}"),
-        }))
     }
 }
 
 impl Operator {
+    /// A user of this machine: whoever may open the socket may do everything.
+    pub(super) fn local(users: &Users, peer: &Peer) -> Option<Self> {
+        Some(Self {
+            name: users.at(peer)?,
+            roles: Roles::all(),
+            until: None,
+        })
+    }
+
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    pub const fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
+    pub const fn until(&self) -> Option<Timestamp> {
+        self.until
     }
 }
 
 /// Lets operators through, with their name for the record, and nobody else.
 pub(super) async fn require(
-    State(operators): State<Arc<Operators>>,
+    State(gate): State<Gate>,
     mut request: Request,
     next: Next,
 ) -> Response {
+    let now = gate.clock.now();
     let peer = request.extensions().get::<Peer>();
-    let Some(operator) = peer.and_then(|peer| operators.at(peer)) else {
-        let refusal = Error::new(Code::OperatorRequired, "only operators may do this");
-        return Failed::from(refusal).into_response();
+    let known = gate.operators.identify(peer, request.headers(), now);
+    match known.await {
+        Ok(operator) => {
+            request.extensions_mut().insert(operator);
+            next.run(request).await
+        }
+        Err(refusal) => Failed::from(refusal).into_response(),
+    }
+}
+
+/// Lets those through whose roles cover what a route takes.
+pub(super) async fn reach(State(needed): State<Role>, request: Request, next: Next) -> Response {
+    let operator = request.extensions().get::<Operator>();
+    if operator.is_some_and(|operator| operator.roles.cover(needed)) {
+        return next.run(request).await;
+    }
+    let held = operator.map_or_else(String::new, |o| format!(", and this login has {}", o.roles));
+    let text = format!("this takes the role {needed}{held}");
+    Failed::from(Error::new(Code::RoleRequired, text)).into_response()
+}
+
+/// The token of the one `Authorization` header (RFC 6750 §2.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let (only, None) = (all.next()?, all.next()) else {
+        return None;
     };
-    request.extensions_mut().insert(operator);
-    next.run(request).await
+    let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
-
-/// A line's uid and login name, where the name can stand in the audit log as it is.
-fn account(line: &str) -> Option<(u32, &str)> {
-    let mut fields = line.split(':');
-    let name = fields.next()?;
-    let uid = fields.nth(1)?.parse().ok()?;
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    ((1..=32).contains(&name.len()) && name.bytes().all(plain)).then_some((uid, name))
-}
-
-const ROOT: u32 = 0;
-const ACCOUNTS: &str = "/etc/passwd";
-const MOST_ACCOUNTS: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use axum::body::Body;
     use axum::routing::get;
     use axum::{Extension, Router, middleware};
-    use http::{Method, StatusCode};
+    use http::{HeaderValue, Method, StatusCode};
     use http_body_util::BodyExt as _;
     use tower::ServiceExt as _;
 
     use super::*;
+    use crate::seams::ManualClock;
     use crate::surface::socket::Caller;
 
-    const PASSWD: &str = "root:x:0:0::/root:/bin/sh\nwrit:x:990:990::/:/bin/false\n\
-                          bad\u{7f}name:x:7:7::/:\nalice:x:1000:1000::/home/alice:/bin/sh\n\
-                          also-alice:x:1000:1000::/:\nbroken line\n";
-
-    fn operators() -> Operators {
-        Operators::new(990, &BTreeSet::from([1000, 7, 4242]), PASSWD)
-    }
+    const PASSWD: &str = "alice:x:1000:1000::/home/alice:/bin/sh\n";
 
     fn local(uid: u32) -> Peer {
         Peer::Unix(Caller {
@@ -125,40 +174,16 @@ mod tests {
         })
     }
 
-    #[test]
-    fn root_the_own_user_and_the_configured_ones_are_operators() {
-        let named = |uid| operators().at(&local(uid)).map(|o| o.as_str().to_owned());
-        assert_eq!(named(0).as_deref(), Some("uid:0 (root)"));
-        assert_eq!(named(990).as_deref(), Some("uid:990 (writ)"));
-        assert_eq!(named(1000).as_deref(), Some("uid:1000 (alice)"));
-        assert_eq!(named(4242).as_deref(), Some("uid:4242"));
-    }
-
-    #[test]
-    fn another_local_user_is_not() {
-        for uid in [1, 989, 991, 999, 1001, u32::MAX] {
-            assert_eq!(operators().at(&local(uid)), None, "{uid}");
-        }
-    }
-
-    #[test]
-    fn nobody_on_the_network_is() {
-        let addr: SocketAddr = "127.0.0.1:9".parse().unwrap();
-        let tls = Peer::Tls {
-            addr,
-            certificates: Arc::from([]),
-        };
-        assert_eq!(operators().at(&Peer::Tcp { addr }), None);
-        assert_eq!(operators().at(&tls), None);
-    }
-
     /// What a route answers to whoever is at the other end.
     async fn asked(method: Method, path: &str, peer: Option<Peer>) -> (StatusCode, String) {
         let named = |Extension(by): Extension<Operator>| async move { by.as_str().to_owned() };
-        let gate = middleware::from_fn_with_state(Arc::new(operators()), require);
+        let gate = Gate {
+            operators: Operators::Local(Users::new(990, &BTreeSet::from([1000]), PASSWD)),
+            clock: Arc::new(ManualClock::at(Timestamp::from_micros(0))),
+        };
         let router = Router::new()
             .route("/orders", get(named).post(named))
-            .layer(gate);
+            .layer(middleware::from_fn_with_state(gate, require));
         let mut request = Request::builder().method(method).uri(path);
         if let Some(peer) = peer {
             request = request.extension(peer);
@@ -201,9 +226,25 @@ mod tests {
         );
     }
 
+    fn shown(values: &[&str]) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            let value = HeaderValue::from_str(value).unwrap();
+            headers.append(header::AUTHORIZATION, value);
+        }
+        bearer(&headers).map(str::to_owned)
+    }
+
     #[test]
-    fn a_login_name_that_could_forge_a_log_line_is_left_out() {
-        let named = operators().at(&local(7)).unwrap();
-        assert_eq!(named.as_str(), "uid:7");
+    fn one_header_names_one_token() {
+        assert_eq!(shown(&["bearer a.b.c"]).as_deref(), Some("a.b.c"));
+        for none in [
+            &[][..],
+            &["Basic YTpi"],
+            &["a.b.c"],
+            &["Bearer a", "Bearer b"],
+        ] {
+            assert_eq!(shown(none), None, "{none:?}");
+        }
     }
 }
