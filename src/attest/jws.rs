@@ -94,6 +94,11 @@ impl<'a> Unverified<'a> {
         self.claims.optional_seconds("exp").ok().flatten()
     }
 
+    /// What the client that asked for the token sent along, if it did: only that client can compare it.
+    pub fn nonce(&self) -> Option<&str> {
+        self.claims.optional_text("nonce").ok().flatten()
+    }
+
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }

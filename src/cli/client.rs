@@ -1,12 +1,13 @@
-//! One request to the admin socket: a connection, a deadline, a bounded answer.
+//! One request of an operator, to the admin socket or to a broker elsewhere: a connection, a deadline, a bounded
+//! answer.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{self, Either};
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -14,14 +15,18 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time;
+use zeroize::Zeroizing;
 
 use super::CliError;
 use super::error::Refused;
+use super::remote::{Remote, Wire};
+use crate::domain::secret::Secret;
 
 /// The way to a running broker.
 #[derive(Debug)]
-pub(super) struct Admin {
-    socket: PathBuf,
+pub(super) enum Admin {
+    Socket(PathBuf),
+    Remote(Remote),
 }
 
 /// A call of the API.
@@ -67,11 +72,15 @@ impl Call {
         }
     }
 
-    fn request(self) -> Result<Request<Full<Bytes>>, CliError> {
-        Request::builder()
+    fn request(self, host: &str, token: Option<&Secret>) -> Result<Request<Full<Bytes>>, CliError> {
+        let mut request = Request::builder()
             .method(self.method)
             .uri(self.path)
-            .header(header::HOST, "localhost")
+            .header(header::HOST, host);
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, bearer(token)?);
+        }
+        request
             .body(Full::new(self.body))
             .map_err(|error| CliError::Usage(format!("it cannot be asked for: {error}")))
     }
@@ -79,7 +88,11 @@ impl Call {
 
 impl Admin {
     pub(super) const fn new(socket: PathBuf) -> Self {
-        Self { socket }
+        Self::Socket(socket)
+    }
+
+    pub(super) const fn at(remote: Remote) -> Self {
+        Self::Remote(remote)
     }
 
     /// Asks, and takes the whole answer.
@@ -117,11 +130,20 @@ impl Admin {
         call: Call,
         read: impl AsyncFnOnce(Response<Incoming>) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
-        let request = call.request()?;
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|source| self.unreachable(source))?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        let (wire, request): (Box<dyn Wire>, _) = match self {
+            Self::Socket(socket) => {
+                let request = call.request("localhost", None)?;
+                let stream = UnixStream::connect(socket).await;
+                let stream = stream.map_err(|source| unreachable(socket, source))?;
+                (Box::new(stream), request)
+            }
+            Self::Remote(remote) => {
+                let opened = remote.open().await?;
+                let request = call.request(&opened.host, opened.token.as_ref())?;
+                (opened.wire, request)
+            }
+        };
+        let (mut sender, connection) = http1::handshake(TokioIo::new(wire))
             .await
             .map_err(|e| broken(&e))?;
         let talk = async move {
@@ -138,23 +160,31 @@ impl Admin {
             Either::Right((_, talk)) => talk.await,
         }
     }
+}
 
-    fn unreachable(&self, source: io::Error) -> CliError {
-        let hint = if source.kind() == io::ErrorKind::NotFound {
-            "there is no such socket; start the broker, or name its socket with --socket"
-        } else if source.kind() == io::ErrorKind::ConnectionRefused {
-            "nobody listens there; start the broker"
-        } else if source.kind() == io::ErrorKind::PermissionDenied {
-            "this user may not open it; run as root or as the broker's user"
-        } else {
-            "check the path that --socket or WRIT_ADMIN_SOCKET names"
-        };
-        CliError::Unreachable {
-            socket: self.socket.clone(),
-            hint,
-            source,
-        }
+fn unreachable(socket: &Path, source: io::Error) -> CliError {
+    let hint = if source.kind() == io::ErrorKind::NotFound {
+        "there is no such socket; start the broker, name its socket with --socket, or a broker elsewhere with --server"
+    } else if source.kind() == io::ErrorKind::ConnectionRefused {
+        "nobody listens there; start the broker"
+    } else if source.kind() == io::ErrorKind::PermissionDenied {
+        "this user may not open it; run as root or as the broker's user, or log in with `writ login`"
+    } else {
+        "check the path that --socket or WRIT_ADMIN_SOCKET names"
+    };
+    CliError::Unreachable {
+        socket: socket.to_owned(),
+        hint,
+        source,
     }
+}
+
+fn bearer(token: &Secret) -> Result<HeaderValue, CliError> {
+    let text = Zeroizing::new(format!("Bearer {}", token.expose_str().unwrap_or_default()));
+    let mut value = HeaderValue::from_str(&text)
+        .map_err(|_| CliError::Login("the login cannot be sent: log in again".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 impl Answer {

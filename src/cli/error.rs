@@ -35,6 +35,9 @@ pub enum CliError {
     Unanswered(String),
     #[error("the broker did not answer to the end: {0}")]
     Broken(String),
+    /// Nobody is logged in, not any more, or the provider said no.
+    #[error("{0}")]
+    Login(String),
     #[error("{0}")]
     Refused(Box<Refused>),
     /// The broker could not start or run.
@@ -76,6 +79,7 @@ impl CliError {
             Self::NobodyReads => 0,
             Self::Usage(_) | Self::Io { .. } | Self::Unsound(_) | Self::Server { .. } => USAGE,
             Self::Refused(refused) if refused.is_denial() => DENIED,
+            Self::Login(_) => DENIED,
             Self::Refused(_) | Self::Unreachable { .. } | Self::Unanswered(_) | Self::Broken(_) => {
                 REMOTE
             }

@@ -21,9 +21,11 @@ mod find;
 mod freeze;
 mod init;
 mod key;
+mod login;
 mod oidc;
 mod out;
 mod profile;
+mod remote;
 mod resource_server;
 mod revoke;
 mod run;
@@ -41,8 +43,11 @@ mod wire_sources;
 
 pub use error::{CliError, Refused};
 
+use crate::domain::url::BaseUrl;
 use client::Admin;
+use login::{LogoutArgs, WhoamiArgs};
 use out::{Format, Out};
+use remote::{Remote, Shown};
 use run::Descriptor;
 
 /// A short-lived credential broker: every credential belongs to a task and dies with it.
@@ -54,6 +59,11 @@ pub struct Cli {
     #[arg(long, global = true, env = "WRIT_ADMIN_SOCKET", value_name = "PATH")]
     #[arg(default_value = "/run/writ/admin.sock", hide_env_values = true)]
     socket: PathBuf,
+
+    /// The operators' address of a broker elsewhere, in place of the socket: see `writ login`
+    #[arg(long, global = true, env = "WRIT_ADMIN_URL", value_name = "URL")]
+    #[arg(value_parser = remote::server)]
+    server: Option<BaseUrl>,
 
     /// Tables for eyes, or the API's JSON as it is
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
@@ -83,6 +93,12 @@ enum Command {
     /// Say what keeps a job or a broker from working, and how to mend it
     #[command(subcommand)]
     Doctor(doctor::DoctorCommand),
+    /// Log in as an operator of a broker that is elsewhere
+    Login(login::LoginArgs),
+    /// Forget the login
+    Logout(LogoutArgs),
+    /// Say who this user is to the broker, with which roles, and until when
+    Whoami(WhoamiArgs),
     /// Check a configuration without starting anything
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -164,7 +180,10 @@ pub fn report(error: &CliError) -> ExitCode {
 }
 
 async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, CliError> {
-    let admin = Admin::new(cli.socket);
+    let admin = match &cli.server {
+        None => Admin::new(cli.socket),
+        Some(server) => Admin::at(Remote::new(server.clone(), Shown::Login, None)),
+    };
     let stdout = io::stdout();
     let mut out = Out::new(stdout, cli.output);
     match cli.command {
@@ -174,6 +193,9 @@ async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, 
         Command::Tied(args) => return run::tied(&args),
         Command::Doctor(command) => doctor::run(command, &mut out).await,
         Command::Init(args) => init::run(&args, &mut out),
+        Command::Login(args) => login::login(args, cli.server, &mut out).await,
+        Command::Logout(LogoutArgs {}) => login::logout(cli.server.as_ref(), &mut out),
+        Command::Whoami(WhoamiArgs {}) => login::whoami(&admin, &mut out).await,
         Command::Config(command) => config::run(command, &mut out),
         Command::Profile(command) => profile::run(command, &mut out),
         Command::Task(command) => task::run(command, &admin, &mut out).await,
@@ -198,6 +220,9 @@ fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
         Command::Server(_) | Command::Dev(_) => tokio::runtime::Builder::new_multi_thread(),
         Command::Doctor(_)
         | Command::Init(_)
+        | Command::Login(_)
+        | Command::Logout(_)
+        | Command::Whoami(_)
         | Command::Config(_)
         | Command::Profile(_)
         | Command::Run(_)
@@ -225,7 +250,7 @@ context that justified the task still holds. When the run is over or its environ
 renewal is refused and what is out is revoked.
 
 Operators speak to a running broker over its admin socket: as root, as the broker's own user, or as \
-a user in `listen.admin_uids`.";
+a user in `listen.admin_uids`. From elsewhere they log in (`writ login`), where the broker has `[operators]`.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -235,6 +260,7 @@ Examples:
   writ server --config /etc/writ/writ.toml          the broker
   writ run --profile deploy -- ./deploy.sh          a job's step with a credential of its own
   writ doctor job                                   what keeps this job from its credential
+  writ login --server https://writ.example:8444     be an operator from elsewhere
   writ task list                                    what is at work now
   writ task revoke github/812345/99001/1            end one run's task and everything under it
   writ explain dn-3-17                              why something was refused

@@ -38,6 +38,21 @@ pub(super) fn client_config(
     Ok(config)
 }
 
+/// For a client that opens one connection of its own, as an operator's command does: HTTP/1.1, under the
+/// authorities of one file, or the platform's.
+pub(crate) fn for_one_connection(
+    ca_file: Option<&Path>,
+    clock: &Arc<dyn Clock>,
+) -> Result<ClientConfig, SetupError> {
+    let mut settings = OutboundSettings::default();
+    if let Some(file) = ca_file {
+        file.clone_into(&mut settings.platform_roots);
+    }
+    let mut config = client_config(&settings, Some(&Trust::Platform), clock)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 /// The file that this system keeps its certificate authorities in.
 pub(crate) fn system_roots() -> PathBuf {
     let found = KNOWN.iter().find(|path| Path::new(path).exists());

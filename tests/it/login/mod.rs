@@ -9,6 +9,7 @@ use crate::support::client::Answer;
 use crate::support::issuer::OwnIssuer;
 use crate::support::process::{Ground, Server};
 
+mod flows;
 mod refusals;
 mod routes;
 

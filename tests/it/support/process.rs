@@ -297,6 +297,7 @@ pub fn writ() -> Command {
     command
         .env_remove("WRIT_CONFIG")
         .env_remove("WRIT_ADMIN_SOCKET")
+        .env_remove("WRIT_ADMIN_URL")
         .env_remove("ACTIONS_ID_TOKEN_REQUEST_URL")
         .env_remove("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
         .kill_on_drop(true);
