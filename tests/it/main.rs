@@ -21,6 +21,7 @@
     reason = "a story is told in one piece, and in the units of what it is about"
 )]
 
+mod api;
 mod audit;
 mod binary;
 mod cases;

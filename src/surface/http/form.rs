@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
 
 use crate::error::{Code, Error};
 
@@ -14,12 +15,7 @@ pub struct Form(BTreeMap<String, Vec<String>>);
 
 impl Form {
     pub fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Self, Error> {
-        let kind = headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("");
-        let media_type = kind.split(';').next().unwrap_or("").trim();
-        if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        if !media_type(headers).eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             return Err(malformed(
                 "the body has to be application/x-www-form-urlencoded",
             ));
@@ -60,6 +56,24 @@ impl Form {
     pub fn many(&self, name: &'static str) -> impl Iterator<Item = &str> {
         self.0.get(name).into_iter().flatten().map(String::as_str)
     }
+}
+
+/// A body of JSON; `None` where it is not of this form.
+pub fn json_body<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Option<T>, Error> {
+    if !media_type(headers).eq_ignore_ascii_case("application/json") {
+        return Err(malformed("the body has to be application/json"));
+    }
+    Ok(serde_json::from_slice(body).ok())
+}
+
+/// What the body is said to be, without its parameters.
+fn media_type(headers: &HeaderMap) -> &str {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or("");
+    kind.split(';').next().unwrap_or("").trim()
 }
 
 /// A request that cannot be read. The text never repeats a value.

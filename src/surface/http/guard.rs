@@ -25,8 +25,10 @@ use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use http_body_util::Limited;
 use hyper::body::{Frame, SizeHint};
+use serde::Serialize;
 use tokio::time;
 use tower::ServiceExt as _;
+use utoipa::ToSchema;
 
 use super::serve::Limits;
 
@@ -123,12 +125,26 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 }
 
 /// A problem document (RFC 9457) that tells no more than its status.
-fn refusal(status: StatusCode) -> Response {
-    let title = status.canonical_reason().unwrap_or("Error");
-    let code = status.as_u16();
-    let problem = format!(r#"{{"type":"about:blank","title":"{title}","status":{code}}}"#);
+#[derive(Serialize, ToSchema)]
+pub(super) struct Refusal {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+}
+
+pub(super) fn refusal(status: StatusCode) -> Response {
+    let refusal = Refusal {
+        r#type: "about:blank",
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+    };
     let kind = HeaderValue::from_static("application/problem+json");
-    (status, [(header::CONTENT_TYPE, kind)], problem).into_response()
+    (
+        status,
+        [(header::CONTENT_TYPE, kind)],
+        axum::Json(refusal).into_response().into_body(),
+    )
+        .into_response()
 }
 
 /// How far the body has been read; shared between the body and the guard.

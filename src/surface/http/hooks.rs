@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 
@@ -13,10 +13,21 @@ use crate::domain::name::SourceName;
 use crate::error::{Code, Error};
 use crate::surface::http::problem;
 use crate::surface::http::public::Public;
+use crate::surface::http::route::{Caller, Content, Refuses, Route, Takes};
+use crate::surface::http::segment::Segment;
 
-pub async fn handle(
+pub fn route() -> Route {
+    Route::post("/hooks/{source}", "hook", handle)
+        .about("Takes a webhook of a source, signed as the source signs.")
+        .by(Caller::Source)
+        .takes(Takes::Delivery)
+        .answers(StatusCode::ACCEPTED, Content::Nothing)
+        .refuses(Refuses::Problem, &[400, 401, 404])
+}
+
+async fn handle(
     State(public): State<Arc<Public>>,
-    Path(source): Path<String>,
+    Segment(source): Segment,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {

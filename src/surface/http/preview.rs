@@ -6,25 +6,33 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::broker::laps::ended;
 use crate::broker::preview::{Outlook, Permitted, Preview, Refused};
 use crate::domain::grant::{Audience, Scope};
 use crate::error::Error;
 use crate::surface::http::form::Form;
-use crate::surface::http::oauth::token::exchange;
+use crate::surface::http::oauth::token::{PARAMETERS, exchange};
 use crate::surface::http::public::Public;
+use crate::surface::http::route::{Caller, Content, Refuses, Route, Takes};
 use crate::surface::http::{answer, present, problem};
 
 pub const PREVIEW: &str = "/api/v1/preview";
 
-pub async fn handle(
-    State(public): State<Arc<Public>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub fn route() -> Route {
+    Route::post(PREVIEW, "preview", handle)
+        .about("Tells what a token exchange would be answered, and issues nothing.")
+        .by(Caller::Evidence)
+        .takes(Takes::Form(PARAMETERS))
+        .with_proof()
+        .answers(StatusCode::OK, Content::json::<Document<'_>>())
+        .refuses(Refuses::Problem, &[400, 401, 403, 503])
+}
+
+async fn handle(State(public): State<Arc<Public>>, headers: HeaderMap, body: Bytes) -> Response {
     let clock = public.broker.clock.as_ref();
     let began = clock.elapsed();
     let outcome = look(&public, &headers, &body).await;
@@ -41,7 +49,8 @@ async fn look(public: &Public, headers: &HeaderMap, body: &[u8]) -> Result<Previ
     public.broker.preview(exchange(&form, proof)?).await
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Preview)]
 struct Document<'a> {
     source: &'a str,
     spiffe_id: &'a str,
@@ -50,20 +59,23 @@ struct Document<'a> {
     outlook: Told<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PreviewProfile)]
 struct Profile<'a> {
     name: &'a str,
     /// Claims that it does not take, each with what the evidence says.
     failed: Vec<Failed<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PreviewFailed)]
 struct Failed<'a> {
     claim: &'a str,
     shown: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PreviewOutcome)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 enum Told<'a> {
     Permitted {
@@ -78,7 +90,8 @@ enum Told<'a> {
     Undetermined(Why<'a>),
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PreviewRefusal)]
 struct Why<'a> {
     code: &'static str,
     detail: &'a str,

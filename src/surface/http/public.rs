@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::{get, post};
+use axum::response::Response;
+use axum::{Extension, Router};
+use http::StatusCode;
 
 use crate::broker::Broker;
 use crate::broker::observe::Rereads;
 use crate::context::hook::Hook;
 use crate::domain::name::SourceName;
-use crate::surface::http::{hooks, oauth, pki, preview, secret, svid};
+use crate::surface::http::openapi::Document;
+use crate::surface::http::route::Route;
+use crate::surface::http::{guard, hooks, oauth, openapi, pki, preview, secret, svid};
 use crate::surface::settings::ResourceServer;
 
 /// What the handlers of the public listener share.
@@ -22,32 +25,46 @@ pub struct Public {
 }
 
 /// Every public route. None of them is for operators: those have a socket of their own.
+pub fn table() -> Vec<Route> {
+    let mut table = Vec::new();
+    table.extend(oauth::routes());
+    table.extend([secret::route(), preview::route()]);
+    table.extend(svid::routes());
+    table.extend(pki::routes());
+    table.extend([hooks::route(), openapi::route()]);
+    table
+}
+
 pub fn router(public: Arc<Public>) -> Router {
-    let path = public.broker.issuer.path().trim_end_matches('/').to_owned();
-    let routes = Router::new()
-        .route(oauth::TOKEN, post(oauth::token::handle))
-        .route(oauth::INTROSPECT, post(oauth::introspect::handle))
-        .route(oauth::REVOKE, post(oauth::revoke::handle))
-        .route(oauth::JWKS, get(oauth::metadata::jwks))
-        .route("/api/v1/secret/{*path}", get(secret::handle))
-        .route(svid::JWT, post(svid::jwt))
-        .route(svid::X509, post(svid::x509))
-        .route(svid::DISCOVERY, get(svid::discovery))
-        .route(svid::JWKS, get(svid::jwks))
-        .route(svid::BUNDLE, get(svid::bundle))
-        .route(preview::PREVIEW, post(preview::handle))
-        .route(pki::ROOTS, get(pki::roots))
-        .route(pki::LISTS, get(pki::active))
-        .route(pki::LIST, get(pki::of))
-        .route(pki::ALL_LISTS, get(pki::all))
-        .route("/hooks/{source}", post(hooks::handle));
-    // RFC 8414 §3.1 puts the well-known part before the issuer's own path.
-    let well_known = format!("/.well-known/oauth-authorization-server{path}");
-    let metadata = Router::new().route(&well_known, get(oauth::metadata::handle));
-    let routes = if path.is_empty() {
-        routes
+    let issuer = &public.broker.issuer;
+    let path = issuer.path().trim_end_matches('/').to_owned();
+    let document = Document(openapi::document(&table(), issuer));
+    let (mut below, mut well_known) = (Router::new(), Router::new());
+    for route in table() {
+        if route.well_known {
+            let at = format!("{}{path}", route.path);
+            well_known = well_known.route(&at, route.handler);
+        } else {
+            below = below.route(route.path, route.handler);
+        }
+    }
+    let below = below.method_not_allowed_fallback(not_so);
+    let below = if path.is_empty() {
+        below
     } else {
-        Router::new().nest(&path, routes)
+        Router::new().nest(&path, below)
     };
-    routes.merge(metadata).with_state(public)
+    below
+        .merge(well_known.method_not_allowed_fallback(not_so))
+        .fallback(nowhere)
+        .layer(Extension(document))
+        .with_state(public)
+}
+
+async fn not_so() -> Response {
+    guard::refusal(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+async fn nowhere() -> Response {
+    guard::refusal(StatusCode::NOT_FOUND)
 }

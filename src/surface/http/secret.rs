@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::broker::issued::Issued;
 use crate::broker::laps::ended;
@@ -17,11 +18,22 @@ use crate::error::{Code, Error};
 use crate::mint::Product;
 use crate::surface::http::form::malformed;
 use crate::surface::http::public::Public;
+use crate::surface::http::route::{Caller, Content, Refuses, Route};
+use crate::surface::http::segment::Segment;
 use crate::surface::http::{answer, present, problem};
 
-pub async fn handle(
+pub fn route() -> Route {
+    Route::get("/api/v1/secret/{*path}", "secret", handle)
+        .about("Reads a secret under a lease. The path has its slashes as they are.")
+        .by(Caller::AccessToken)
+        .with_proof()
+        .answers(StatusCode::OK, Content::json::<SecretResponse<'_>>())
+        .refuses(Refuses::Problem, &[400, 401, 403, 404, 503])
+}
+
+async fn handle(
     State(public): State<Arc<Public>>,
-    Path(path): Path<String>,
+    Segment(path): Segment,
     headers: HeaderMap,
 ) -> Response {
     let clock = public.broker.clock.as_ref();
@@ -57,7 +69,7 @@ async fn take(public: &Public, path: &str, headers: &HeaderMap) -> Result<Respon
     encode(&issued)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct SecretResponse<'a> {
     path: &'a str,
     version: u32,
@@ -67,7 +79,7 @@ struct SecretResponse<'a> {
     lease: Lease,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Lease {
     id: String,
     expires_at: String,

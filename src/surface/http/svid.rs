@@ -6,10 +6,11 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::response::Response;
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::broker::issued::Issued;
 use crate::broker::laps::ended;
@@ -19,9 +20,10 @@ use crate::domain::credential::CredentialKind;
 use crate::domain::grant::Audience;
 use crate::error::{Code, Error};
 use crate::mint::{KEY_SET_MAX_AGE, Product};
-use crate::surface::http::form::malformed;
+use crate::surface::http::form::{json_body, malformed};
 use crate::surface::http::peer::Peer;
 use crate::surface::http::public::Public;
+use crate::surface::http::route::{Caller, Content, Refuses, Route, Shape, Takes};
 use crate::surface::http::{answer, present, problem};
 
 pub const JWT: &str = "/api/v1/svid/jwt";
@@ -30,13 +32,42 @@ pub const DISCOVERY: &str = "/svid/.well-known/openid-configuration";
 pub const JWKS: &str = "/svid/jwks";
 pub const BUNDLE: &str = "/svid/bundle";
 
-#[derive(Deserialize)]
+pub fn routes() -> [Route; 5] {
+    let refused = &[400, 401, 403, 503];
+    [
+        Route::post(JWT, "jwt_svid", jwt)
+            .about("Issues a JWT-SVID for one audience.")
+            .by(Caller::AccessToken)
+            .takes(Takes::Json(Shape::of::<JwtSvidRequest>()))
+            .with_proof()
+            .answers(StatusCode::OK, Content::json::<JwtSvidResponse<'_>>())
+            .refuses(Refuses::Problem, refused),
+        Route::post(X509, "x509_svid", x509)
+            .about("Issues an X.509-SVID for the public key of a signing request.")
+            .by(Caller::AccessTokenOrCertificate)
+            .takes(Takes::Json(Shape::of::<X509SvidRequest>()))
+            .with_proof()
+            .answers(StatusCode::OK, Content::json::<X509SvidResponse<'_>>())
+            .refuses(Refuses::Problem, refused),
+        Route::get(DISCOVERY, "svid_discovery", discovery)
+            .about("OpenID Connect discovery of the issuer of JWT-SVIDs.")
+            .answers(StatusCode::OK, Content::Object),
+        Route::get(JWKS, "svid_jwks", jwks)
+            .about("The keys that verify JWT-SVIDs (RFC 7517).")
+            .answers(StatusCode::OK, Content::Object),
+        Route::get(BUNDLE, "bundle", bundle)
+            .about("The trust domain's bundle (SPIFFE).")
+            .answers(StatusCode::OK, Content::Object),
+    ]
+}
+
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct JwtSvidRequest {
     audience: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct JwtSvidResponse<'a> {
     svid: &'a str,
     spiffe_id: &'a str,
@@ -44,14 +75,14 @@ struct JwtSvidResponse<'a> {
     expires_at: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct X509SvidRequest {
     /// In PEM; only its public key is taken.
     csr: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct X509SvidResponse<'a> {
     /// The certificate and its intermediate, in PEM.
     certificate: &'a str,
@@ -63,10 +94,10 @@ struct X509SvidResponse<'a> {
     expires_at: String,
 }
 
-pub async fn jwt(State(public): State<Arc<Public>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn jwt(State(public): State<Arc<Public>>, headers: HeaderMap, body: Bytes) -> Response {
     let wanted = |body: &[u8]| {
-        let request: JwtSvidRequest = serde_json::from_slice(body)
-            .map_err(|_| malformed("the body is an object with one member, `audience`"))?;
+        let request: JwtSvidRequest = json_body(&headers, body)?
+            .ok_or_else(|| malformed("the body is an object with one member, `audience`"))?;
         let audience = request.audience.parse::<Audience>();
         let audience = audience.map_err(|_| malformed("not an audience").with_field("audience"))?;
         Ok(Wanted::JwtSvid(audience))
@@ -76,14 +107,15 @@ pub async fn jwt(State(public): State<Arc<Public>>, headers: HeaderMap, body: By
 }
 
 /// By an access token, or by the certificate before it: a token that is shown is what counts.
-pub async fn x509(
+async fn x509(
     State(public): State<Arc<Public>>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let request = serde_json::from_slice::<X509SvidRequest>(&body)
-        .map_err(|_| malformed("the body is an object with one member, `csr`"));
+    let request = json_body::<X509SvidRequest>(&headers, &body).and_then(|request| {
+        request.ok_or_else(|| malformed("the body is an object with one member, `csr`"))
+    });
     let shown = peer.certificates().first();
     let by_certificate = shown.filter(|_| !headers.contains_key(header::AUTHORIZATION));
     let taken = if let Some(leaf) = by_certificate {
@@ -178,7 +210,7 @@ fn encode_jwt(issued: &Issued) -> Result<Response, Error> {
 }
 
 /// OpenID Connect Discovery 1.0 §3, as far as a relying party of tokens without a login needs it.
-pub async fn discovery(State(public): State<Arc<Public>>) -> Response {
+async fn discovery(State(public): State<Arc<Public>>) -> Response {
     let svids = &public.broker.minter.svids;
     let algorithms: &[&str] = if svids.rsa.is_empty() {
         &["ES256"]
@@ -195,12 +227,12 @@ pub async fn discovery(State(public): State<Arc<Public>>) -> Response {
     }))
 }
 
-pub async fn jwks(State(public): State<Arc<Public>>) -> Response {
+async fn jwks(State(public): State<Arc<Public>>) -> Response {
     answer::kept(public.broker.minter.svid_jwks())
 }
 
 /// The trust domain's bundle (SPIFFE Trust Domain and Bundle §4), for whoever verifies by SPIFFE.
-pub async fn bundle(State(public): State<Arc<Public>>) -> Response {
+async fn bundle(State(public): State<Arc<Public>>) -> Response {
     let mut bundle = public.broker.minter.svid_bundle();
     if let Some(members) = bundle.as_object_mut() {
         members.insert(

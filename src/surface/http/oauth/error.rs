@@ -4,6 +4,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::error::{Code, Error, Kind};
 use crate::surface::http::problem;
@@ -40,8 +41,9 @@ pub fn outcome(code: Code, asked: Asked) -> (StatusCode, &'static str) {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// RFC 6749 §5.2, with what is the same everywhere beside it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OAuthError<'a> {
     error: &'static str,
     error_description: String,
     code: &'static str,
@@ -55,7 +57,7 @@ struct Body<'a> {
 pub fn response(error: &Error, asked: Asked) -> Response {
     problem::log(error);
     let (status, name) = outcome(error.code(), asked);
-    let body = Body {
+    let body = OAuthError {
         error: name,
         error_description: description(error.public()),
         code: error.code().as_str(),

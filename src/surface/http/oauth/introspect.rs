@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::json;
 
@@ -16,16 +16,32 @@ use crate::error::{Code, Error};
 use crate::mint::access_token::Claims;
 use crate::surface::http::answer::unkept;
 use crate::surface::http::form::Form;
+use crate::surface::http::oauth::INTROSPECT;
 use crate::surface::http::oauth::error::{Asked, response};
 use crate::surface::http::present;
 use crate::surface::http::public::Public;
+use crate::surface::http::route::{Caller, Content, Parameter, Refuses, Route, Takes};
 use crate::surface::settings::ResourceServer;
 
-pub async fn handle(
-    State(public): State<Arc<Public>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub fn route() -> Route {
+    Route::post(INTROSPECT, "introspect", handle)
+        .about("Tells a resource server whether a token for it is good now (RFC 7662).")
+        .by(Caller::ResourceServer)
+        .takes(Takes::Form(PARAMETERS))
+        .answers(StatusCode::OK, Content::Object)
+        .refuses(Refuses::OAuth, &[400, 401, 500, 503])
+}
+
+const PARAMETERS: &[Parameter] = &[
+    Parameter::required("token", "The access token"),
+    Parameter::optional(
+        "client_id",
+        "Name of the resource server, unless it is in a header",
+    ),
+    Parameter::optional("client_secret", "Its secret"),
+];
+
+async fn handle(State(public): State<Arc<Public>>, headers: HeaderMap, body: Bytes) -> Response {
     let clock = public.broker.clock.as_ref();
     let began = clock.elapsed();
     let outcome = answer(&public, &headers, &body).await;

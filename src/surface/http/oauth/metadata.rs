@@ -5,15 +5,33 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::details::TASK;
 use crate::surface::http::answer::kept;
-use crate::surface::http::oauth::{EXCHANGE_GRANT, INTROSPECT, JWKS, REFRESH_GRANT, REVOKE, TOKEN};
+use crate::surface::http::oauth::{
+    EXCHANGE_GRANT, INTROSPECT, JWKS, METADATA, REFRESH_GRANT, REVOKE, TOKEN,
+};
 use crate::surface::http::present::at;
 use crate::surface::http::public::Public;
+use crate::surface::http::route::{Content, Route};
 
-#[derive(Serialize)]
+pub fn route() -> Route {
+    Route::get(METADATA, "metadata", handle)
+        .about("Where the OAuth endpoints are, and what they serve (RFC 8414).")
+        .well_known()
+        .answers(StatusCode::OK, Content::json::<Metadata>())
+}
+
+pub fn keys() -> Route {
+    Route::get(JWKS, "jwks", jwks)
+        .about("The keys that verify access tokens (RFC 7517).")
+        .answers(StatusCode::OK, Content::Object)
+}
+
+#[derive(Serialize, ToSchema)]
 struct Metadata {
     issuer: String,
     token_endpoint: String,
@@ -21,6 +39,7 @@ struct Metadata {
     revocation_endpoint: String,
     jwks_uri: String,
     /// None: there is no authorization endpoint.
+    #[schema(value_type = Vec<String>)]
     response_types_supported: [&'static str; 0],
     grant_types_supported: [&'static str; 2],
     token_endpoint_auth_methods_supported: [&'static str; 1],
@@ -30,7 +49,7 @@ struct Metadata {
     authorization_details_types_supported: [&'static str; 1],
 }
 
-pub async fn handle(State(public): State<Arc<Public>>) -> Response {
+async fn handle(State(public): State<Arc<Public>>) -> Response {
     let broker = &public.broker;
     let url = |path| at(&broker.issuer, path).to_string();
     let metadata = Metadata {
@@ -54,6 +73,6 @@ pub async fn handle(State(public): State<Arc<Public>>) -> Response {
 }
 
 /// The keys that verify access tokens.
-pub async fn jwks(State(public): State<Arc<Public>>) -> Response {
+async fn jwks(State(public): State<Arc<Public>>) -> Response {
     kept(public.broker.minter.keys.load().jwks())
 }

@@ -8,10 +8,23 @@ pub mod metadata;
 pub mod revoke;
 pub mod token;
 
+use crate::surface::http::route::Route;
+
+pub fn routes() -> [Route; 5] {
+    [
+        token::route(),
+        introspect::route(),
+        revoke::route(),
+        metadata::keys(),
+        metadata::route(),
+    ]
+}
+
 pub const TOKEN: &str = "/oauth2/token";
 pub const INTROSPECT: &str = "/oauth2/introspect";
 pub const REVOKE: &str = "/oauth2/revoke";
 pub const JWKS: &str = "/oauth2/jwks";
+pub const METADATA: &str = "/.well-known/oauth-authorization-server";
 
 /// The identifiers of RFC 8693 §2.1 and §3.
 pub const EXCHANGE_GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";

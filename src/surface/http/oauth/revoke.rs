@@ -11,14 +11,26 @@ use crate::broker::laps::ended;
 use crate::domain::secret::Secret;
 use crate::error::Error;
 use crate::surface::http::form::Form;
+use crate::surface::http::oauth::REVOKE;
 use crate::surface::http::oauth::error::{Asked, response};
 use crate::surface::http::public::Public;
+use crate::surface::http::route::{Caller, Content, Parameter, Refuses, Route, Takes};
 
-pub async fn handle(
-    State(public): State<Arc<Public>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub fn route() -> Route {
+    Route::post(REVOKE, "revoke", handle)
+        .about("Ends the token or session that is shown (RFC 7009).")
+        .by(Caller::Holder)
+        .takes(Takes::Form(PARAMETERS))
+        .answers(StatusCode::OK, Content::Nothing)
+        .refuses(Refuses::OAuth, &[400, 500, 503])
+}
+
+const PARAMETERS: &[Parameter] = &[
+    Parameter::required("token", "An access token, or the handle of a session"),
+    Parameter::optional("token_type_hint", "Not needed: the token says what it is"),
+];
+
+async fn handle(State(public): State<Arc<Public>>, headers: HeaderMap, body: Bytes) -> Response {
     let clock = public.broker.clock.as_ref();
     let began = clock.elapsed();
     let outcome = answer(&public, &headers, &body).await;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::attest::Evidence;
 use crate::broker::Presented;
@@ -25,16 +26,47 @@ use crate::surface::http::answer::unkept;
 use crate::surface::http::form::{Form, malformed};
 use crate::surface::http::oauth::error::{Asked, response};
 use crate::surface::http::oauth::{
-    ACCESS_TOKEN_TYPE, EXCHANGE_GRANT, ID_TOKEN_TYPE, JWT_TYPE, REFRESH_GRANT, TOKEN, details,
+    ACCESS_TOKEN_TYPE, DETAILS, EXCHANGE_GRANT, ID_TOKEN_TYPE, JWT_TYPE, REFRESH_GRANT, TOKEN,
+    details,
 };
 use crate::surface::http::present;
 use crate::surface::http::public::Public;
+use crate::surface::http::route::{Caller, Content, Parameter, Refuses, Route, Takes};
 
-pub async fn handle(
-    State(public): State<Arc<Public>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub fn route() -> Route {
+    Route::post(TOKEN, "token", handle)
+        .about("Exchanges evidence for an access token (RFC 8693), or renews one (RFC 6749 §6).")
+        .by(Caller::Evidence)
+        .takes(Takes::Form(PARAMETERS))
+        .with_proof()
+        .answers(StatusCode::OK, Content::json::<TokenResponse<'_>>())
+        .refuses(Refuses::OAuth, &[400, 500, 503])
+}
+
+/// What is read of the form. Anything else is ignored (RFC 6749 §3.2).
+pub const PARAMETERS: &[Parameter] = &[
+    Parameter::required("grant_type", "Token exchange, or `refresh_token`"),
+    Parameter::optional(
+        "subject_token",
+        "The ID token; with a handle where the profile asks for fresh evidence",
+    ),
+    Parameter::optional(
+        "subject_token_type",
+        "What the subject token is: an ID token or a JWT",
+    ),
+    Parameter::optional("refresh_token", "The handle of the session"),
+    Parameter::optional("requested_token_type", "Only access tokens are issued here"),
+    Parameter::optional("profile", "Where several profiles match"),
+    Parameter::optional(DETAILS, "The case to work on (RFC 9396)"),
+    Parameter::repeatable("audience", "For whom the token is"),
+    Parameter::repeatable("resource", "The same, as RFC 8707 names it"),
+    Parameter::optional(
+        "scope",
+        "Separated by spaces; all that is granted, if it is left out",
+    ),
+];
+
+async fn handle(State(public): State<Arc<Public>>, headers: HeaderMap, body: Bytes) -> Response {
     let (asked, request) = match decode(&public, &headers, &body) {
         Ok(decoded) => decoded,
         Err((error, asked)) => return response(&error, asked),
@@ -165,7 +197,7 @@ fn words<T: FromStr + Ord>(
     parsed.map_err(|_| Error::new(code, "not a list of scopes").with_field(field))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct TokenResponse<'a> {
     access_token: &'a str,
     issued_token_type: &'static str,
@@ -183,6 +215,7 @@ struct TokenResponse<'a> {
     lineage: String,
     /// What the token is for, where the request named it (RFC 9396 §7).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
     authorization_details: Option<[TaskDetail; 1]>,
 }
 

@@ -1,0 +1,224 @@
+//! A route and what it says of itself: who is let in, what it takes, what it answers. The public listener
+//! serves what its table has (`public::table`), the `OpenAPI` document describes the same table (`openapi`),
+//! and a test asks every row of it for its refusals, so that none of the three can have a route too many.
+
+use std::sync::Arc;
+
+use axum::handler::Handler;
+use axum::routing::{self, MethodRouter};
+use http::{Method, StatusCode};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::surface::http::public::Public;
+
+#[must_use]
+pub struct Route {
+    pub method: Method,
+    /// Below the issuer's own path, unless it is `well_known`.
+    pub path: &'static str,
+    /// RFC 8414 §3.1 puts the well-known part before the issuer's own path.
+    pub well_known: bool,
+    /// What generated clients call it.
+    pub name: &'static str,
+    pub about: &'static str,
+    pub caller: Caller,
+    pub takes: Takes,
+    /// Whether a `DPoP` header is looked at (RFC 9449 §4).
+    pub proof: bool,
+    /// What an answer that is no refusal has for a status, and its body.
+    pub status: StatusCode,
+    pub answer: Content,
+    pub refuses: Refuses,
+    /// Refusals of its own; those that any request may get are in `openapi`.
+    pub refused: &'static [u16],
+    pub(super) handler: MethodRouter<Arc<Public>>,
+}
+
+/// By what a caller is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    Anybody,
+    /// Evidence or a handle, in the form.
+    Evidence,
+    /// An access token, with the proof that it is bound to.
+    AccessToken,
+    /// The same, or a certificate of this broker in the handshake.
+    AccessTokenOrCertificate,
+    /// The id and secret of a registered resource server.
+    ResourceServer,
+    /// The very token that it is about.
+    Holder,
+    /// What a source signs its deliveries with.
+    Source,
+}
+
+/// The body of a request.
+#[derive(Debug, Clone)]
+pub enum Takes {
+    Nothing,
+    Form(&'static [Parameter]),
+    Json(Shape),
+    /// What another system sends, in its own form.
+    Delivery,
+}
+
+/// A parameter of a form.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub need: Need,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    Required,
+    Optional,
+    /// Optional, and may come several times.
+    Repeatable,
+}
+
+/// The body of an answer.
+#[derive(Debug, Clone)]
+pub enum Content {
+    Nothing,
+    /// JSON of a type of this program.
+    Json(Shape),
+    /// JSON whose members another standard has: named where the route says what it is.
+    Object,
+    /// A file of this media type.
+    File(&'static str),
+}
+
+/// The schema of a type, and of those in it.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    pub name: String,
+    pub schemas: Vec<(String, Value)>,
+}
+
+/// In which form refusals are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refuses {
+    /// RFC 6749 §5.2.
+    OAuth,
+    /// RFC 9457.
+    Problem,
+}
+
+impl Route {
+    pub fn get<H, T>(path: &'static str, name: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, Arc<Public>>,
+        T: 'static,
+    {
+        Self::new(Method::GET, path, name, routing::get(handler))
+    }
+
+    pub fn post<H, T>(path: &'static str, name: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, Arc<Public>>,
+        T: 'static,
+    {
+        Self::new(Method::POST, path, name, routing::post(handler))
+    }
+
+    fn new(
+        method: Method,
+        path: &'static str,
+        name: &'static str,
+        handler: MethodRouter<Arc<Public>>,
+    ) -> Self {
+        Self {
+            method,
+            path,
+            well_known: false,
+            name,
+            about: "",
+            caller: Caller::Anybody,
+            takes: Takes::Nothing,
+            proof: false,
+            status: StatusCode::OK,
+            answer: Content::Nothing,
+            refuses: Refuses::Problem,
+            refused: &[],
+            handler,
+        }
+    }
+
+    /// One sentence.
+    pub const fn about(mut self, about: &'static str) -> Self {
+        self.about = about;
+        self
+    }
+
+    pub const fn well_known(mut self) -> Self {
+        self.well_known = true;
+        self
+    }
+
+    pub const fn by(mut self, caller: Caller) -> Self {
+        self.caller = caller;
+        self
+    }
+
+    pub fn takes(mut self, takes: Takes) -> Self {
+        self.takes = takes;
+        self
+    }
+
+    pub const fn with_proof(mut self) -> Self {
+        self.proof = true;
+        self
+    }
+
+    pub fn answers(mut self, status: StatusCode, content: Content) -> Self {
+        self.status = status;
+        self.answer = content;
+        self
+    }
+
+    pub const fn refuses(mut self, how: Refuses, refused: &'static [u16]) -> Self {
+        self.refuses = how;
+        self.refused = refused;
+        self
+    }
+}
+
+impl Parameter {
+    pub const fn required(name: &'static str, about: &'static str) -> Self {
+        let need = Need::Required;
+        Self { name, about, need }
+    }
+
+    pub const fn optional(name: &'static str, about: &'static str) -> Self {
+        let need = Need::Optional;
+        Self { name, about, need }
+    }
+
+    pub const fn repeatable(name: &'static str, about: &'static str) -> Self {
+        let need = Need::Repeatable;
+        Self { name, about, need }
+    }
+}
+
+impl Content {
+    pub fn json<T: ToSchema>() -> Self {
+        Self::Json(Shape::of::<T>())
+    }
+}
+
+impl Shape {
+    pub fn of<T: ToSchema>() -> Self {
+        let name = T::name().into_owned();
+        let mut schemas = vec![(name.clone(), T::schema())];
+        T::schemas(&mut schemas);
+        let plain = |(name, schema)| {
+            let schema = serde_json::to_value(schema);
+            (name, schema.unwrap_or_default())
+        };
+        let schemas = schemas.into_iter().map(plain).collect();
+        Self { name, schemas }
+    }
+}

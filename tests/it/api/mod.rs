@@ -1,0 +1,4 @@
+//! The public routes as one table: what is published of them, and what each of them refuses.
+
+mod document;
+mod refusals;
