@@ -58,7 +58,7 @@ async fn sequence(wired: &Wired) -> Result<(), Fault> {
 /// The issue that opened one of the newest tasks.
 async fn some_issue(broker: &Broker) -> Result<Leaf, Fault> {
     for task in broker.tasks(None, LOOKED_AT).await.map_err(Fault::of)? {
-        let entries = broker.history(task.id, LOOKED_AT).await;
+        let entries = broker.history(task.id, ENTRIES).await;
         let opened = |leaf: &Leaf| matches!(leaf.writes.first(), Some(Write::Task(_)));
         let found = entries
             .map_err(Fault::of)?
@@ -174,5 +174,8 @@ const LIVE: Duration = Duration::from_hours(1);
 /// Changes that wait at one time: whole batches, and fewer than the lane takes.
 const AT_ONCE: usize = 2_048;
 
-/// Tasks, and entries of each, among which an issue is looked for.
+/// Tasks among which an issue is looked for.
 const LOOKED_AT: u32 = 50;
+
+/// Entries of each: its opening is the oldest, and some paths leave a thousand behind it.
+const ENTRIES: u32 = 5_000;

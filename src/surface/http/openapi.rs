@@ -2,6 +2,7 @@
 //! them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Extension;
 use axum::response::Response;
@@ -23,12 +24,12 @@ pub fn route() -> Route {
         .answers(StatusCode::OK, Content::Object)
 }
 
-/// The document that a router serves.
+/// The document that a router serves. Each request is handed a clone of it, whatever it asks for.
 #[derive(Clone)]
-pub(super) struct Document(pub Value);
+pub(super) struct Document(pub Arc<Value>);
 
 async fn handle(Extension(document): Extension<Document>) -> Response {
-    answer::kept(document.0)
+    answer::kept(&*document.0)
 }
 
 /// The document of these routes at this issuer.

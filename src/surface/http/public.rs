@@ -38,7 +38,7 @@ pub fn table() -> Vec<Route> {
 pub fn router(public: Arc<Public>) -> Router {
     let issuer = &public.broker.issuer;
     let path = issuer.path().trim_end_matches('/').to_owned();
-    let document = Document(openapi::document(&table(), issuer));
+    let document = Document(Arc::new(openapi::document(&table(), issuer)));
     let (mut below, mut well_known) = (Router::new(), Router::new());
     for route in table() {
         if route.well_known {
