@@ -95,14 +95,16 @@ impl Broker {
         Ok(rows)
     }
 
-    /// What a caller is told who would be given something, and comes while it is frozen. Asked after
-    /// the decision: whoever is denied is told why, and what has to end ends.
-    pub(in crate::broker) fn thawed(&self, case: &Case<'_>) -> Result<(), Undetermined> {
+    /// What a caller is told who would be given something, and comes while it is frozen.
+    pub(in crate::broker) fn thawed(
+        &self,
+        case: &Case<'_>,
+        now: Timestamp,
+    ) -> Result<(), Undetermined> {
         let view = self.store.view();
         if !view.has_freezes() {
             return Ok(());
         }
-        let now = self.clock.now();
         let frozen = FreezeScope::of(&case.profile.name, case.task_name, case.identity)
             .find_map(|scope| Some((view.frozen_until(&scope, now)?, scope)));
         match frozen {

@@ -13,7 +13,6 @@ use crate::broker::settle::{Unsettled, overloaded};
 use crate::broker::{ATTEMPTS, Broker, Presented, RETRY, unavailable};
 use crate::context::observe::Ties;
 use crate::decide::case::{Ask, Case};
-use crate::decide::decide;
 use crate::decide::denial::Denial;
 use crate::decide::engine::Verb;
 use crate::domain::case::case_of_task;
@@ -162,7 +161,7 @@ impl Broker {
             ask: ask.clone(),
         };
         let now = self.clock.now();
-        let permit = match decide(&case, &self.policies.load(), now) {
+        let permit = match self.judge(&case, now) {
             Ok(permit) => permit,
             Err(refusal) => {
                 let presumed = ground == Ground::Presumed;
@@ -172,9 +171,6 @@ impl Broker {
                 return Err(self.refuse(refusal, &Trace::of(&case, "issue")).await);
             }
         };
-        if let Err(frozen) = self.thawed(&case) {
-            return Err(self.refuse(frozen.into(), &Trace::of(&case, "issue")).await);
-        }
         laps.done("decide");
         let minted = self.minter.mint(open(permit, None, self.scene(now)))?;
         laps.done("mint");

@@ -45,6 +45,7 @@ pub mod inspect;
 pub mod introspect;
 pub mod issue;
 pub mod issued;
+mod judge;
 pub mod laps;
 pub mod listed;
 pub mod met;

@@ -11,7 +11,6 @@ use crate::broker::issue::IssueRequest;
 use crate::broker::profiles::{Opening, Unmatched};
 use crate::context::observe::Ties;
 use crate::decide::case::{Ask, Case};
-use crate::decide::decide;
 use crate::decide::denial::{Denial, Refusal};
 use crate::decide::engine::Verb;
 use crate::decide::permit::{Permit, Planned};
@@ -147,8 +146,7 @@ impl Broker {
                 scopes: request.scopes.clone(),
             },
         };
-        let decided = decide(&case, &self.policies.load(), self.clock.now());
-        Ok(match decided {
+        Ok(match self.judge(&case, self.clock.now()) {
             Err(Refusal::Denied(denial)) => Outlook::Denied((*denial).into()),
             Err(Refusal::Undetermined(why)) => Outlook::Undetermined(Refused {
                 code: why.code,

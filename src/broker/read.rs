@@ -12,7 +12,6 @@ use crate::broker::token::{OwnToken, invalid};
 use crate::broker::{ATTEMPTS, Broker, Presented, RETRY, unavailable};
 use crate::context::observe::Ties;
 use crate::decide::case::{Ask, Case};
-use crate::decide::decide;
 use crate::decide::engine::Verb;
 use crate::decide::permit::Permit;
 use crate::domain::credential::CredentialRecord;
@@ -160,13 +159,10 @@ impl Broker {
         laps.done("observe");
         let trace = || Trace::of(&case, name);
         let now = self.clock.now();
-        let permit = match decide(&case, &self.policies.load(), now) {
+        let permit = match self.judge(&case, now) {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };
-        if let Err(frozen) = self.thawed(&case) {
-            return Err(self.refuse(frozen.into(), &trace()).await);
-        }
         let sealed = self.sealed(&permit).await?;
         laps.done("decide");
         let minted = self.minter.mint(open(permit, sealed, self.scene(now)))?;

@@ -14,7 +14,6 @@ use crate::broker::settle::{Unsettled, overloaded};
 use crate::broker::{ATTEMPTS, Broker, RETRY, unavailable};
 use crate::context::observe::Ties;
 use crate::decide::case::{Ask, Case};
-use crate::decide::decide;
 use crate::decide::denial::Denial;
 use crate::decide::engine::Verb;
 use crate::domain::credential::{CredentialKind, CredentialRecord};
@@ -109,13 +108,10 @@ impl Broker {
             return Err(self.deny(denial, &trace()).await);
         }
         let now = self.clock.now();
-        let permit = match decide(&case, &self.policies.load(), now) {
+        let permit = match self.judge(&case, now) {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };
-        if let Err(frozen) = self.thawed(&case) {
-            return Err(self.refuse(frozen.into(), &trace()).await);
-        }
         // After the decision: that a task, lineage or session has ended says more than this does.
         if self.is_recalled(record) {
             return Err(self.deny(revoked(), &trace()).await);

@@ -13,7 +13,6 @@ use crate::broker::settle::{Unsettled, overloaded};
 use crate::broker::{ATTEMPTS, Broker, Presented, RETRY, unavailable};
 use crate::context::observe::Ties;
 use crate::decide::case::{Ask, Case};
-use crate::decide::decide;
 use crate::decide::denial::Denial;
 use crate::decide::engine::Verb;
 use crate::domain::case::case_of_task;
@@ -153,13 +152,10 @@ impl Broker {
             return Err(self.deny(denial, &trace()).await);
         }
         let now = self.clock.now();
-        let permit = match decide(&case, &self.policies.load(), now) {
+        let permit = match self.judge(&case, now) {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };
-        if let Err(frozen) = self.thawed(&case) {
-            return Err(self.refuse(frozen.into(), &trace()).await);
-        }
         laps.done("decide");
         let minted = self.minter.mint(open(permit, None, self.scene(now)))?;
         laps.done("mint");

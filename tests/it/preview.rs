@@ -1,11 +1,15 @@
 //! The preview of an exchange: what its caller may know, and nothing of what others configured.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use writ::seams::Clock as _;
 use writ_practice::client::SessionKey;
 use writ_practice::{Fault, Mode, StartJob, StartedJob, Target};
 
 use crate::support::broker::{Broker, ENVIRONMENT};
 use crate::support::client::{Answer, Client, EXCHANGE, ID_TOKEN, run_with};
+use crate::support::desk::Desk;
 use crate::support::profiles::DEPLOY;
 
 /// Of the same repository, of another, and of another owner.
@@ -176,12 +180,12 @@ async fn a_refusal_is_foretold_with_its_code_and_field_and_ends_nothing() {
     let site = broker.site();
     site.edit_environment(crate::support::broker::environment(60))
         .unwrap();
-    broker.pass(std::time::Duration::from_secs(31)).await;
+    broker.pass(Duration::from_secs(31)).await;
     let told = refused(&[]).await;
     assert_eq!(told.code(), "context_mismatch", "{told:?}");
     site.edit_environment(crate::support::broker::environment(30))
         .unwrap();
-    broker.pass(std::time::Duration::from_secs(31)).await;
+    broker.pass(Duration::from_secs(31)).await;
     let renewed = client.renew(&held, &key, &[]).await;
     renewed.assert_issued();
 }
@@ -202,6 +206,27 @@ async fn what_cannot_be_known_is_foretold_as_that() {
     assert_eq!(told.text("outcome"), "undetermined", "{told:?}");
     assert_eq!(told.code(), "context_unavailable");
     assert_eq!(told.json["profiles"][0]["name"], "deploy");
+}
+
+#[tokio::test]
+async fn a_freeze_is_foretold_to_those_whom_nothing_else_refuses() {
+    let broker = broker().await;
+    let (client, key) = (broker.client(), SessionKey::generate().unwrap());
+    let job = job(&broker, ENVIRONMENT).await;
+    let until = broker.clock.now().plus(Duration::from_hours(1)).to_string();
+    let order = json!({ "scope": "profile/deploy", "until": until });
+    let frozen = Desk::open(&broker).post("/api/v1/freezes", &order).await;
+    assert_eq!(frozen.status, 201, "{frozen:?}");
+    for (more, outcome, code) in [
+        (&[][..], "undetermined", "frozen"),
+        (&[("scope", "admin")], "denied", "scope_refused"),
+    ] {
+        let token = bound(&client, &job, &key).await;
+        let told = preview(&client, &token, Some(&key), more).await;
+        assert_eq!((told.text("outcome"), told.code()), (outcome, code));
+        assert_eq!(told.json.get("profile"), None);
+    }
+    assert_eq!(broker.recorded().await.credentials, 0);
 }
 
 #[tokio::test]

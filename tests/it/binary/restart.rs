@@ -38,6 +38,21 @@ impl Left {
         }
     }
 
+    /// The same job's evidence, of another owner.
+    async fn impostor(&self) -> Answer {
+        let client = self.ground.client();
+        let audience = format!("{}/jkt/{}", client.issuer, self.key.thumbprint());
+        let claims = [("repository_owner_id".to_owned(), "424242".into())];
+        let mint = Mint {
+            job_id: Some(self.run.jobs[0].job_id),
+            audience: Some(audience),
+            claims: claims.into_iter().collect(),
+            ..Mint::default()
+        };
+        let token = self.ground.site().mint(mint).unwrap();
+        client.exchange_token(&token, Some(&self.key), &[]).await
+    }
+
     async fn recorded(&self) -> usize {
         let show = ["task", "show", self.first.text("task"), "-o", "json"];
         let shown = self.ground.operator(&show, "").await;
@@ -76,16 +91,7 @@ async fn another_identity_is_refused_and_ends_the_lineage() {
     let client = left.ground.client();
     let before = left.recorded().await;
 
-    let audience = format!("{}/jkt/{}", client.issuer, left.key.thumbprint());
-    let claims = [("repository_owner_id".to_owned(), "424242".into())];
-    let mint = Mint {
-        job_id: Some(left.run.jobs[0].job_id),
-        audience: Some(audience),
-        claims: claims.into_iter().collect(),
-        ..Mint::default()
-    };
-    let token = left.ground.site().mint(mint).unwrap();
-    let impostor = client.exchange_token(&token, Some(&left.key), &[]).await;
+    let impostor = left.impostor().await;
     impostor.assert_refused(400, "identity_mismatch");
     assert_eq!(left.recorded().await, before);
     let renewed = client.renew(&left.first, &left.key, &[]).await;
@@ -108,6 +114,53 @@ async fn a_task_that_was_revoked_before_gives_nothing() {
     for key in [&left.key, &SessionKey::generate().unwrap()] {
         let fresh = client.exchange(&left.run.jobs[0], Some(key), &[]).await;
         fresh.assert_refused(400, "task_revoked");
+    }
+    assert_eq!(left.recorded().await, before);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn in_a_freeze_whoever_is_denied_is_told_so_and_what_has_to_end_ends() {
+    let left = Left::new().await;
+    let server = left.ground.start().await;
+    let freeze = [
+        "freeze",
+        "all",
+        "--until",
+        "1h",
+        "--reason",
+        "looking at it",
+    ];
+    let said = left.ground.operator(&freeze, "").await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    server.stop().await;
+
+    let server = left.ground.start().await;
+    let (client, before) = (left.ground.client(), left.recorded().await);
+    let impostor = left.impostor().await;
+    impostor.assert_refused(400, "identity_mismatch");
+    // A client that waited for the thaw would wait for nothing.
+    let renewed = client.renew(&left.first, &left.key, &[]).await;
+    renewed.assert_refused(400, "lineage_ended");
+    assert_eq!(left.recorded().await, before);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_freeze_holds_for_those_that_nothing_else_refuses() {
+    let left = Left::new().await;
+    let server = left.ground.start().await;
+    let freeze = ["freeze", "profile", "deploy", "--until", "1h"];
+    let said = left.ground.operator(&freeze, "").await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    server.stop().await;
+
+    let server = left.ground.start().await;
+    let (client, before) = (left.ground.client(), left.recorded().await);
+    let key = SessionKey::generate().unwrap();
+    for key in [&left.key, &key] {
+        let fresh = client.exchange(&left.run.jobs[0], Some(key), &[]).await;
+        fresh.assert_refused(503, "frozen");
     }
     assert_eq!(left.recorded().await, before);
     server.stop().await;
