@@ -24,6 +24,7 @@ use crate::outbound::{Content, Credential, Origin, Rules, Shown};
 pub(super) enum Wanted {
     Auto,
     Github,
+    Kubernetes,
     Variable(String),
     File(PathBuf),
     Stdin,
@@ -61,6 +62,7 @@ impl Wanted {
         match self {
             Self::Auto => detect(env, exists).ok_or_else(|| CliError::Usage(NOTHING.to_owned())),
             Self::Github => github(env).ok_or_else(|| CliError::Usage(NO_GITHUB.to_owned())),
+            Self::Kubernetes => pod(exists).ok_or_else(|| CliError::Usage(NO_POD.to_owned())),
             Self::Variable(name) => from_variable(name, env)
                 .ok_or_else(|| CliError::Usage(format!("the variable {name} is not set"))),
             Self::File(path) => Ok(Source::File(path.clone())),
@@ -118,7 +120,7 @@ impl FromStr for Wanted {
                 "auto" => Ok(Self::Auto),
                 "github" => Ok(Self::Github),
                 "gitlab" => Ok(Self::Variable(GITLAB.to_owned())),
-                "kubernetes" => Ok(Self::File(PathBuf::from(KUBERNETES))),
+                "kubernetes" => Ok(Self::Kubernetes),
                 "stdin" => Ok(Self::Stdin),
                 _ => Err(BadSource),
             },
@@ -132,16 +134,20 @@ impl FromStr for Wanted {
 /// What the surroundings offer. Only what was put there for this purpose counts: a Kubernetes pod's
 /// own service account token is for its API server, and is shown to nobody else.
 fn detect(env: &dyn Fn(&str) -> Option<String>, exists: &dyn Fn(&Path) -> bool) -> Option<Source> {
-    let kubernetes = Path::new(KUBERNETES);
     github(env)
         .or_else(|| from_variable(GITLAB, env))
-        .or_else(|| exists(kubernetes).then(|| Source::File(kubernetes.to_owned())))
+        .or_else(|| pod(exists))
 }
 
 fn github(env: &dyn Fn(&str) -> Option<String>) -> Option<Source> {
     let url = env("ACTIONS_ID_TOKEN_REQUEST_URL")?;
     let token = Secret::from(env("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?);
     Some(Source::Github { url, token })
+}
+
+fn pod(exists: &dyn Fn(&Path) -> bool) -> Option<Source> {
+    let path = Path::new(KUBERNETES);
+    exists(path).then(|| Source::File(path.to_owned()))
 }
 
 fn from_variable(name: &str, env: &dyn Fn(&str) -> Option<String>) -> Option<Source> {
@@ -255,6 +261,11 @@ const NO_GITHUB: &str = "\
 ACTIONS_ID_TOKEN_REQUEST_URL and ACTIONS_ID_TOKEN_REQUEST_TOKEN are not both set
   to mend: give the job `permissions: id-token: write`";
 
+const NO_POD: &str = "\
+there is no token in /var/run/secrets/writ/token
+  to mend: mount a projected serviceAccountToken for the broker's audience there, or name another \
+place with --evidence file:PATH";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,6 +298,21 @@ mod tests {
         assert!(found(&[], false).is_none());
         assert!(found(&[URL], false).is_none());
         assert!(found(&[TOKEN, (GITLAB, " \n")], false).is_none());
+    }
+
+    #[test]
+    fn a_platform_that_is_named_and_offers_nothing_is_told_with_its_mend() {
+        for (wanted, mend) in [
+            (Wanted::Github, "id-token: write"),
+            (Wanted::Kubernetes, "serviceAccountToken"),
+        ] {
+            let Err(CliError::Usage(text)) = wanted.find(&|_| None, &|_| false) else {
+                panic!("{wanted:?}");
+            };
+            assert!(text.contains("to mend: ") && text.contains(mend), "{text}");
+        }
+        let mounted = Wanted::Kubernetes.find(&|_| None, &|_| true).unwrap();
+        assert!(matches!(&mounted, Source::File(path) if path == Path::new(KUBERNETES)));
     }
 
     #[test]
