@@ -6,20 +6,16 @@ use std::time::Duration;
 use writ_keys::{KeyRow, KeyState, Keyring, Maker, Purpose};
 
 use crate::broker::revoke::{Order, unsettled};
-use crate::broker::settle::{Unsettled, overloaded};
-use crate::broker::{ATTEMPTS, Broker, RETRY, unavailable};
-use crate::domain::grant::SecretPath;
+use crate::broker::{Broker, unavailable};
 use crate::domain::ids::TaskId;
 use crate::domain::position::DenialId;
-use crate::domain::secret::Secret;
 use crate::domain::task::Task;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
 use crate::ledger::change::{KeyChange, Write};
 use crate::ledger::entry::{Event, Leaf, Subject};
 use crate::mint::KEY_SET_MAX_AGE;
-use crate::mint::sealed::{Place, seal};
-use crate::store::{SecretListing, StoredEntry};
+use crate::store::StoredEntry;
 
 /// Whether a new key waits until whoever verifies by the published key set has heard of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,84 +28,6 @@ pub enum Haste {
 }
 
 impl Broker {
-    /// Seals a new version of a secret, and says which.
-    pub async fn put_secret(
-        &self,
-        path: &SecretPath,
-        value: &Secret,
-        order: &Order,
-    ) -> Result<u32, Error> {
-        for _ in 0..ATTEMPTS {
-            let latest = self
-                .store
-                .latest_version(self.realm, path)
-                .await
-                .map_err(|down| unavailable(&down))?;
-            let version = latest.saturating_add(1);
-            let now = self.clock.now();
-            let place = Place {
-                realm: self.realm,
-                path,
-                version,
-            };
-            let sealed = seal(
-                &self.minter.keys.load(),
-                place,
-                value,
-                now,
-                self.entropy.as_ref(),
-            )
-            .map_err(|e| Error::new(Code::RequestMalformed, e.to_string()))?;
-            let event = Event::SecretStored {
-                path: path.clone(),
-                version,
-                by: order.by.clone(),
-            };
-            match self
-                .order(vec![Write::Secret(sealed)], Subject::default(), event)
-                .await
-            {
-                Ok(()) => return Ok(version),
-                Err(Unsettled::Again) => {}
-                Err(other) => return Err(unsettled(other)),
-            }
-        }
-        Err(overloaded(RETRY))
-    }
-
-    /// Deletes a secret with every version. Its version numbers are not used again.
-    pub async fn delete_secret(&self, path: &SecretPath, order: &Order) -> Result<(), Error> {
-        let row = self
-            .store
-            .secret(self.realm, path)
-            .await
-            .map_err(|down| unavailable(&down))?;
-        if row.is_none() {
-            return Err(
-                Error::new(Code::NotFound, "there is no secret at this path").with_field("path"),
-            );
-        }
-        let event = Event::SecretDeleted {
-            path: path.clone(),
-            by: order.by.clone(),
-        };
-        let write = Write::SecretDeleted { path: path.clone() };
-        self.order(vec![write], Subject::default(), event)
-            .await
-            .map_err(unsettled)
-    }
-
-    pub async fn secrets(
-        &self,
-        after: Option<&SecretPath>,
-        limit: u32,
-    ) -> Result<Vec<SecretListing>, Error> {
-        self.store
-            .secrets(self.realm, after, limit)
-            .await
-            .map_err(|down| unavailable(&down))
-    }
-
     pub async fn tasks(&self, before: Option<TaskId>, limit: u32) -> Result<Vec<Task>, Error> {
         self.store
             .tasks(self.realm, before, limit)

@@ -61,6 +61,7 @@ pub mod renew;
 mod rests;
 pub mod revoke;
 pub mod revoke_many;
+pub mod secrets;
 pub mod settings;
 pub mod settle;
 pub mod sift;

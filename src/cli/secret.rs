@@ -73,13 +73,19 @@ async fn put(which: Which, admin: &Admin, out: &mut Out) -> Result<(), CliError>
     let ends_in_break = value.last() == Some(&b'\n');
     let call = Call::put(url(&which.path), Bytes::from_owner(value));
     let answer = admin.ask(call).await?;
-    out.answer(&answer, |stored: Stored| {
-        vec![format!("stored {} version {}", stored.path, stored.version)]
-    })?;
+    out.answer(&answer, |stored: Stored| vec![told(&stored)])?;
     if ends_in_break {
         complain("note: the value ends with a line break, which is part of it").ok();
     }
     Ok(())
+}
+
+fn told(stored: &Stored) -> String {
+    let Stored { path, version, .. } = stored;
+    if stored.unchanged {
+        return format!("{path} version {version} has this value already: nothing was stored");
+    }
+    format!("stored {path} version {version}")
 }
 
 async fn list(args: ListArgs, admin: &Admin, out: &mut Out) -> Result<(), CliError> {

@@ -4,6 +4,7 @@ use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use writ::domain::credential::CredentialKind;
 
+use crate::support::desk::Desk;
 use crate::support::held::{Held, order};
 use crate::support::profiles::DEPLOY;
 
@@ -44,6 +45,53 @@ async fn the_newest_version_is_read_and_the_lease_says_which() {
     let mut versions: Vec<_> = versions.collect();
     versions.sort_unstable();
     assert_eq!(versions, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_value_that_is_stored_already_is_not_stored_again() {
+    let held = Held::asking(DEPLOY, &[]).await;
+    let desk = Desk::open(&held.broker);
+    let put = async |value: &'static str| {
+        let said = desk
+            .run(&["secret", "put", "ci/prod/db", "-o", "json"], value)
+            .await;
+        let stored: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        (
+            stored["version"].as_u64().unwrap(),
+            stored["unchanged"].as_bool().unwrap(),
+        )
+    };
+    assert_eq!(put("one").await, (1, false));
+    assert_eq!(held.value("ci/prod/db").await.unwrap(), "one");
+    let exposed = async || {
+        let path = format!("/api/v1/tasks/{}/exposure", held.first.text("task"));
+        let told = desk.get(&path).await;
+        told.json["values"][0]["replaced"].as_bool().unwrap()
+    };
+    // Whoever lost the answer, or only thinks that the value was changed, has rotated nothing.
+    let before = held.broker.recorded().await;
+    assert_eq!(put("one").await, (1, true));
+    assert_eq!(held.broker.recorded().await, before);
+    assert!(!exposed().await);
+    let said = desk.run(&["secret", "put", "ci/prod/db"], "one").await;
+    assert!(said.out.contains("nothing was stored"), "{said:?}");
+
+    assert_eq!(put("two").await, (2, false));
+    assert!(exposed().await);
+    // A value of before is a new one: what was read last is not good any more.
+    assert_eq!(put("one").await, (3, false));
+    assert_eq!(held.value("ci/prod/db").await.unwrap(), "one");
+}
+
+#[tokio::test]
+async fn a_value_whose_sealed_bytes_are_spoilt_is_stored_again() {
+    let held = Held::asking(DEPLOY, &[]).await;
+    assert_eq!(held.broker.put_secret("ci/prod/db", "one").await, 1);
+    let spoil = "UPDATE secret_version SET sealed = randomblob(64)";
+    assert_eq!(held.tamper(spoil).await, 1);
+    assert_eq!(held.value("ci/prod/db").await, Err(503));
+    assert_eq!(held.broker.put_secret("ci/prod/db", "one").await, 2);
+    assert_eq!(held.value("ci/prod/db").await.unwrap(), "one");
 }
 
 #[tokio::test]

@@ -100,6 +100,7 @@ impl Broker {
         let secret = value.to_owned().into();
         let path = path.parse().unwrap();
         let broker = &self.wired.broker;
-        broker.put_secret(&path, &secret, &order()).await.unwrap()
+        let stored = broker.put_secret(&path, &secret, &order()).await;
+        stored.unwrap().version
     }
 }

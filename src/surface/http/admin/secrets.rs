@@ -37,11 +37,13 @@ pub struct SecretView {
     pub at: When,
 }
 
-/// A version that was stored.
+/// The version that holds the value that was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
     pub path: SecretPath,
     pub version: u32,
+    /// It held the value already: nothing was written.
+    pub unchanged: bool,
 }
 
 /// The largest value, in bytes.
@@ -72,8 +74,12 @@ pub(super) async fn store(
     let path: SecretPath = decode::parse(&path, "path")?;
     let value = value(body).await?;
     let order = decode::plain_order(&operator);
-    let version = state.broker.put_secret(&path, &value, &order).await?;
-    Ok(Json(Stored { path, version }))
+    let stored = state.broker.put_secret(&path, &value, &order).await?;
+    Ok(Json(Stored {
+        path,
+        version: stored.version,
+        unchanged: stored.unchanged,
+    }))
 }
 
 pub(super) async fn delete(
