@@ -38,6 +38,16 @@ impl Left {
         }
     }
 
+    async fn in_a_freeze_of(scope: &[&str]) -> Self {
+        let left = Self::new().await;
+        let server = left.ground.start().await;
+        let freeze = [&["freeze"], scope, &["--until", "1h"]].concat();
+        let said = left.ground.operator(&freeze, "").await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+        server.stop().await;
+        left
+    }
+
     /// The same job's evidence, of another owner.
     async fn impostor(&self) -> Answer {
         let client = self.ground.client();
@@ -121,20 +131,7 @@ async fn a_task_that_was_revoked_before_gives_nothing() {
 
 #[tokio::test]
 async fn in_a_freeze_whoever_is_denied_is_told_so_and_what_has_to_end_ends() {
-    let left = Left::new().await;
-    let server = left.ground.start().await;
-    let freeze = [
-        "freeze",
-        "all",
-        "--until",
-        "1h",
-        "--reason",
-        "looking at it",
-    ];
-    let said = left.ground.operator(&freeze, "").await;
-    assert_eq!(said.code, Some(0), "{said:?}");
-    server.stop().await;
-
+    let left = Left::in_a_freeze_of(&["all"]).await;
     let server = left.ground.start().await;
     let (client, before) = (left.ground.client(), left.recorded().await);
     let impostor = left.impostor().await;
@@ -148,13 +145,7 @@ async fn in_a_freeze_whoever_is_denied_is_told_so_and_what_has_to_end_ends() {
 
 #[tokio::test]
 async fn a_freeze_holds_for_those_that_nothing_else_refuses() {
-    let left = Left::new().await;
-    let server = left.ground.start().await;
-    let freeze = ["freeze", "profile", "deploy", "--until", "1h"];
-    let said = left.ground.operator(&freeze, "").await;
-    assert_eq!(said.code, Some(0), "{said:?}");
-    server.stop().await;
-
+    let left = Left::in_a_freeze_of(&["profile", "deploy"]).await;
     let server = left.ground.start().await;
     let (client, before) = (left.ground.client(), left.recorded().await);
     let key = SessionKey::generate().unwrap();

@@ -35,6 +35,18 @@ impl Desk {
         output.expect("openssl is not installed: run tests/setup")
     }
 
+    /// What a line of the shell printed, where the authorities in `ca.pem` are trusted.
+    pub fn shell(&self, line: &str) -> String {
+        let output = Command::new("sh")
+            .args(["-euc", line])
+            .env("CURL_CA_BUNDLE", "ca.pem")
+            .current_dir(self.0.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{line}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// What a command printed; it must succeed.
     pub fn told(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);

@@ -350,6 +350,14 @@ async fn the_server_as_it_is_installed_renews_over_mtls_until_an_operator_revoke
     assert_eq!(renewed.text("spiffe_id"), first.text("spiffe_id"));
     assert_ne!(renewed.text("serial"), first.text("serial"));
 
+    desk.put("ca.pem", &authority);
+    desk.put("svid.pem", first.text("certificate"));
+    desk.put("svid_key.pem", &made.key);
+    desk.put("next.csr", &csr);
+    let line = documented().replace("https://writ.example", &ground.issuer);
+    let by_curl: serde_json::Value = serde_json::from_str(&desk.shell(&line)).unwrap();
+    assert_eq!(by_curl["spiffe_id"], first.text("spiffe_id"), "{by_curl}");
+
     let said = ground
         .operator(
             &["task", "revoke", token.text("task"), "--reason", "a test"],
@@ -361,6 +369,12 @@ async fn the_server_as_it_is_installed_renews_over_mtls_until_an_operator_revoke
     refused.assert_refused(403, "task_revoked");
     let log = server.stop().await;
     assert!(!log.contains("PRIVATE KEY"), "{log}");
+}
+
+/// The renewal as the reference writes it down.
+fn documented() -> &'static str {
+    let mut lines = include_str!("../../../docs/reference/api.md").lines();
+    lines.find(|line| line.starts_with("curl --cert")).unwrap()
 }
 
 /// A key and a certificate of this name, by an authority that anybody can make.
