@@ -15,13 +15,14 @@ use zeroize::Zeroizing;
 
 use super::CliError;
 use super::out::Out;
-use super::run::client::Client;
+use super::run::client::{Certified, Client};
 use super::run::files::replace;
 use super::text::plain;
 use super::way::Way;
 use crate::domain::grant::Audience;
 use crate::domain::secret::Secret;
 use crate::domain::url::{BadUrl, BaseUrl};
+use crate::outbound::{BadCertificate, ClientCertificate};
 use crate::seams::{SystemClock, SystemEntropy};
 
 #[derive(Debug, Subcommand)]
@@ -29,17 +30,30 @@ pub(super) enum SvidCommand {
     /// Make a key and have it certified: an X.509-SVID
     #[command(after_help = X509)]
     X509(X509Args),
+    /// Renew the X.509-SVID in a directory, with itself as the evidence
+    #[command(after_help = RENEW)]
+    Renew(RenewArgs),
     /// A JWT-SVID for one service
     #[command(after_help = JWT)]
     Jwt(JwtArgs),
 }
 
-/// With what it is taken.
+/// Where the broker is.
 #[derive(Debug, Args)]
-struct With {
+struct At {
     /// The broker's URL, as its configuration spells its `issuer`
     #[arg(long, env = "WRIT_ISSUER", value_name = "URL", value_parser = issuer)]
     issuer: BaseUrl,
+    /// Certificate authorities in PEM to trust instead of the system's
+    #[arg(long, env = "SSL_CERT_FILE", value_name = "PATH")]
+    ca_file: Option<PathBuf>,
+}
+
+/// With what it is taken.
+#[derive(Debug, Args)]
+struct With {
+    #[command(flatten)]
+    at: At,
     /// The token's file; `-` is standard input
     #[arg(
         long,
@@ -56,9 +70,6 @@ struct With {
         hide_env_values = true
     )]
     key_file: Option<PathBuf>,
-    /// Certificate authorities in PEM to trust instead of the system's
-    #[arg(long, env = "SSL_CERT_FILE", value_name = "PATH")]
-    ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +78,14 @@ pub(super) struct X509Args {
     dir: PathBuf,
     #[command(flatten)]
     with: With,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RenewArgs {
+    /// The directory that `writ svid x509` wrote
+    dir: PathBuf,
+    #[command(flatten)]
+    at: At,
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +102,7 @@ pub(super) struct JwtArgs {
 pub(super) async fn run(command: SvidCommand, out: &mut Out) -> Result<(), CliError> {
     match command {
         SvidCommand::X509(args) => x509(&args, out).await,
+        SvidCommand::Renew(args) => renew(&args, out).await,
         SvidCommand::Jwt(args) => jwt(&args, out).await,
     }
 }
@@ -92,10 +112,34 @@ async fn x509(args: &X509Args, out: &mut Out) -> Result<(), CliError> {
     make(&args.dir)?;
     let (key, request) = request()?;
     let made = client.certificate(&request, &token).await?;
+    keep(&args.dir, &key, made, out)
+}
+
+/// What is there stays as it is until there is something to replace it: where the answer was lost, the
+/// same certificate renews again.
+async fn renew(args: &RenewArgs, out: &mut Out) -> Result<(), CliError> {
+    let (chain, held) = (args.dir.join(CHAIN), args.dir.join(KEY));
+    let (certificates, secret) = (read(&chain)?, Secret::from(read(&held)?.to_string()));
+    let unfit = |error: BadCertificate| {
+        let file = match error {
+            BadCertificate::Chain => &chain,
+            BadCertificate::Key => &held,
+        };
+        CliError::Usage(format!("{} is unusable: {error}", file.display()))
+    };
+    let certificate = ClientCertificate::from_pem(&certificates, &secret).map_err(unfit)?;
+    let client = Client::certified(certificate, args.at.issuer.clone(), args.at.way())?;
+    let (key, request) = request()?;
+    let made = client.recertified(&request).await?;
+    keep(&args.dir, &key, made, out)
+}
+
+/// Puts a key and what certifies it into their files, and tells what it is.
+fn keep(dir: &Path, key: &str, made: Certified, out: &mut Out) -> Result<(), CliError> {
     // The certificate comes last: whoever sees it finds its key and its roots there.
-    replace(&args.dir.join(KEY), key.as_bytes())?;
-    replace(&args.dir.join(BUNDLE), made.bundle.as_bytes())?;
-    replace(&args.dir.join(CHAIN), made.chain.as_bytes())?;
+    replace(&dir.join(KEY), key.as_bytes())?;
+    replace(&dir.join(BUNDLE), made.bundle.as_bytes())?;
+    replace(&dir.join(CHAIN), made.chain.as_bytes())?;
     let told = [
         ("spiffe_id", made.spiffe_id),
         ("serial", made.serial),
@@ -110,7 +154,7 @@ async fn x509(args: &X509Args, out: &mut Out) -> Result<(), CliError> {
     }
     let lines = told.map(|(name, value)| format!("{name:<11} {value}"));
     out.lines(&lines)?;
-    let dir = args.dir.display();
+    let dir = dir.display();
     out.line(&format!(
         "wrote       {CHAIN}, {KEY} and {BUNDLE} into {dir}"
     ))
@@ -123,6 +167,16 @@ async fn jwt(args: &JwtArgs, out: &mut Out) -> Result<(), CliError> {
         return out.line(svid.expose_str().unwrap_or_default());
     }
     replace(&args.file, svid.expose())
+}
+
+impl At {
+    fn way(&self) -> Way {
+        Way::new(
+            self.ca_file.clone(),
+            Arc::new(SystemClock),
+            Arc::new(SystemEntropy),
+        )
+    }
 }
 
 impl With {
@@ -139,12 +193,7 @@ impl With {
             };
             SessionKey::from_private_pem(&read(path)?).map_err(unfit)
         });
-        let way = Way::new(
-            self.ca_file.clone(),
-            Arc::new(SystemClock),
-            Arc::new(SystemEntropy),
-        );
-        let client = Client::new(self.issuer.clone(), key.transpose()?, way)?;
+        let client = Client::new(self.at.issuer.clone(), key.transpose()?, self.at.way())?;
         Ok((client, token))
     }
 }
@@ -203,6 +252,17 @@ Example:
 The profile's grant needs `x509_svid = true`, and the token the broker itself as its audience, which it \
 has without --audience. The certificate ends with the token at the latest: take another one in time. Each \
 file is replaced whole, mode 0600, the certificate last.";
+
+const RENEW: &str = "\
+Example:
+  writ svid renew ./tls
+
+The certificate is shown in the TLS handshake, and its task, lineage and context must stand as for any renewal; \
+a new key is made and certified under the same name. It lives as long as the profile says and not only as \
+long as the token that the first was taken with. Renew at half of its life: one that has expired is refused in the \
+handshake, and another is taken with `writ svid x509`. A profile that renews with fresh evidence only refuses this.
+
+A refusal leaves the files as they are.";
 
 const JWT: &str = "\
 Example:

@@ -1,13 +1,13 @@
 //! The one maker of HTTP clients, and the one reader of their errors.
 
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{error::Error as _, time::Duration};
+
+use rustls::ClientConfig;
 
 use super::{
-    OutboundError, OutboundSettings, Rule, SetupError, Trust,
+    OutboundError, OutboundSettings, Rule, SetupError,
     resolve::{AddressRefused, Checked},
-    tls,
 };
-use crate::seams::Clock;
 
 /// The HTTP client of one peer: no redirects, no proxy of the environment, no repeats, no other addresses.
 #[expect(
@@ -16,12 +16,11 @@ use crate::seams::Clock;
 )]
 pub(super) fn build(
     settings: &OutboundSettings,
-    trust: Option<&Trust>,
+    tls: ClientConfig,
     resolver: Checked,
-    clock: &Arc<dyn Clock>,
 ) -> Result<reqwest::Client, SetupError> {
     reqwest::Client::builder()
-        .tls_backend_preconfigured(tls::client_config(settings, trust, clock)?)
+        .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()

@@ -65,6 +65,8 @@ pub enum SetupError {
     NoRoots { path: PathBuf },
     #[error("the configured certificate authority is not a PEM certificate")]
     ExtraRoot,
+    #[error("the client certificate and its key cannot be used: {0}")]
+    ClientCertificate(rustls::Error),
     #[error("TLS cannot be set up: {0}")]
     Tls(rustls::Error),
     #[error("the HTTP client cannot be set up")]

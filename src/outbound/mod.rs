@@ -8,6 +8,7 @@
 pub mod address;
 mod body;
 pub mod breaker;
+mod certificate;
 mod client;
 mod error;
 mod flight;
@@ -31,6 +32,7 @@ use std::{
 use crate::seams::Clock;
 use breaker::{Breaker, BreakerSettings};
 
+pub use certificate::{BadCertificate, ClientCertificate};
 pub use error::{OutboundError, Rule, SetupError};
 pub use origin::{Origin, OriginError};
 pub use peer::{Peer, Response};
@@ -111,9 +113,14 @@ impl Outbound {
                 .map_err(|kind| SetupError::Refused(Rule::Address(kind)))?;
         }
         let resolver = resolve::Checked::new(Arc::clone(&self.lookup), policy);
+        let certificate = rules.shown.certificate();
+        if certificate.is_some() && !origin.is_https() {
+            return Err(SetupError::Refused(Rule::PlainHttp));
+        }
         // Without TLS there is nothing to trust, and no file of authorities is needed.
         let trust = origin.is_https().then_some(&rules.trust);
-        let client = client::build(&self.settings, trust, resolver, &self.clock)?;
+        let tls = tls::client_config(&self.settings, trust, certificate, &self.clock)?;
+        let client = client::build(&self.settings, tls, resolver)?;
         let breaker = self.breaker(&origin);
         Ok(Peer::new(origin, rules, client, breaker, self))
     }

@@ -53,7 +53,7 @@ impl Outbound {
         let refused = |error| Blocked::Connect(address, error);
         let stream = TcpStream::connect(address).await.map_err(refused)?;
         if origin.is_https() {
-            let config = tls::client_config(&self.settings, Some(&rules.trust), &self.clock)?;
+            let config = tls::client_config(&self.settings, Some(&rules.trust), None, &self.clock)?;
             let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other);
             let connector = TlsConnector::from(Arc::new(config));
             let shaken = connector.connect(name.map_err(Blocked::Tls)?, stream).await;

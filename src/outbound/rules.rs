@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
+use super::certificate::ClientCertificate;
 use super::error::{OutboundError, Rule};
 use crate::domain::secret::Secret;
 
@@ -56,10 +57,11 @@ pub enum Content {
     Any,
 }
 
-/// What is sent with every request.
+/// What the peer knows this side by: sent with every request, or shown in the handshake.
 #[derive(Clone, Debug)]
 pub enum Shown {
     Nothing,
+    Certificate(ClientCertificate),
     This(Credential),
     /// What the slot holds at that moment. While it holds nothing, nothing is sent at all.
     Held(Slot),
@@ -72,7 +74,7 @@ impl Shown {
     /// There is nothing to show yet.
     pub(super) fn put(&self, headers: &mut HeaderMap) -> Result<(), OutboundError> {
         match self {
-            Self::Nothing => {}
+            Self::Nothing | Self::Certificate(_) => {}
             Self::This(credential) => credential.put(headers),
             Self::Held(slot) => slot
                 .0
@@ -82,6 +84,13 @@ impl Shown {
                 .put(headers),
         }
         Ok(())
+    }
+
+    pub(super) fn certificate(&self) -> Option<&ClientCertificate> {
+        match self {
+            Self::Certificate(certificate) => Some(certificate),
+            Self::Nothing | Self::This(_) | Self::Held(_) => None,
+        }
     }
 }
 

@@ -10,13 +10,15 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, UnixTime, pem::PemObject as _};
 
-use super::{OutboundSettings, SetupError, Trust};
+use super::{ClientCertificate, OutboundSettings, SetupError, Trust};
 use crate::seams::Clock;
 
-/// A TLS configuration that believes in what `trust` names, and in nobody without it.
+/// A TLS configuration that believes in what `trust` names, and in nobody without it, and shows a
+/// certificate to whoever asks for one, if it has one.
 pub(super) fn client_config(
     settings: &OutboundSettings,
     trust: Option<&Trust>,
+    certificate: Option<&ClientCertificate>,
     clock: &Arc<dyn Clock>,
 ) -> Result<ClientConfig, SetupError> {
     let roots = match trust {
@@ -27,11 +29,16 @@ pub(super) fn client_config(
     };
     let provider = Arc::new(ring::default_provider());
     let time = Arc::new(CertificateTime(Arc::clone(clock)));
-    let mut config = ClientConfig::builder_with_details(provider, time)
+    let builder = ClientConfig::builder_with_details(provider, time)
         .with_safe_default_protocol_versions()
         .map_err(SetupError::Tls)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match certificate.map(ClientCertificate::parts) {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => builder
+            .with_client_auth_cert(chain, key)
+            .map_err(SetupError::ClientCertificate)?,
+    };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // A resumed session skips the certificate check, and with it a change of trust.
     config.resumption = Resumption::disabled();
@@ -48,7 +55,7 @@ pub(crate) fn for_one_connection(
     if let Some(file) = ca_file {
         file.clone_into(&mut settings.platform_roots);
     }
-    let mut config = client_config(&settings, Some(&Trust::Platform), clock)?;
+    let mut config = client_config(&settings, Some(&Trust::Platform), None, clock)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

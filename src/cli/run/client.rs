@@ -22,7 +22,7 @@ use crate::domain::name::ProfileName;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::domain::url::BaseUrl;
-use crate::outbound::{Content, Origin, Peer, Response, Rules};
+use crate::outbound::{ClientCertificate, Content, Origin, Peer, Response, Rules, Shown};
 
 /// A broker and the key that requests to it are proven with.
 pub(in crate::cli) struct Client {
@@ -86,9 +86,28 @@ impl Client {
         key: Option<SessionKey>,
         way: Way,
     ) -> Result<Self, CliError> {
+        Self::showing(Shown::Nothing, issuer, key, way)
+    }
+
+    /// A client whose evidence is a certificate of the broker's, in the handshake.
+    pub(in crate::cli) fn certified(
+        certificate: ClientCertificate,
+        issuer: BaseUrl,
+        way: Way,
+    ) -> Result<Self, CliError> {
+        Self::showing(Shown::Certificate(certificate), issuer, None, way)
+    }
+
+    fn showing(
+        shown: Shown,
+        issuer: BaseUrl,
+        key: Option<SessionKey>,
+        way: Way,
+    ) -> Result<Self, CliError> {
         let unusable = |error| CliError::Usage(format!("the issuer is unusable: {error}"));
         let (origin, path) = Origin::split(issuer.as_str()).map_err(unusable)?;
         let rules = Rules {
+            shown,
             content: Content::Any,
             max_body: LARGEST_ANSWER,
             ..Rules::json()
@@ -173,9 +192,24 @@ impl Client {
         read(&self.taken(CERTIFICATE, &body, by).await?)
     }
 
+    /// Another certificate, by the one that this client shows.
+    pub(in crate::cli) async fn recertified(&self, request: &str) -> Result<Certified, Failed> {
+        let body = serde_json::json!({ "csr": request });
+        read(&self.sent(CERTIFICATE, &body, HeaderMap::new()).await?)
+    }
+
     /// What a token takes with a JSON body.
     async fn taken(&self, endpoint: &str, body: &Value, by: &Secret) -> Result<Response, Failed> {
-        let mut headers = self.shown("POST", endpoint, by)?;
+        let headers = self.shown("POST", endpoint, by)?;
+        self.sent(endpoint, body, headers).await
+    }
+
+    async fn sent(
+        &self,
+        endpoint: &str,
+        body: &Value,
+        mut headers: HeaderMap,
+    ) -> Result<Response, Failed> {
         let json = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, json);
         let body = body.to_string().into();

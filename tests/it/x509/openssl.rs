@@ -1,5 +1,6 @@
 //! Debian's `openssl`, which makes requests and judges what is issued.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
@@ -17,6 +18,10 @@ pub struct Made {
 impl Desk {
     pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
     }
 
     pub fn put(&self, name: &str, content: impl AsRef<[u8]>) {

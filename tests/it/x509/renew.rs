@@ -26,7 +26,7 @@ use crate::peers::{TLS, certify};
 use crate::support::broker::{ENVIRONMENT, REPO, environment, secret_file};
 use crate::support::client::Answer;
 use crate::support::held::{Held, order};
-use crate::support::process::Ground;
+use crate::support::process::{Ground, Server, within, writ};
 use crate::support::profiles::DEPLOY;
 
 /// The same broker once more, behind TLS.
@@ -321,54 +321,134 @@ async fn a_profile_that_wants_fresh_evidence_and_a_request_that_is_none_are_refu
     assert_refused(&held, &client, &weak, 400, "key_refused").await;
 }
 
+/// The server as it is installed, and a certificate of it with its key, in files.
+struct Installed {
+    ground: Ground,
+    server: Server,
+    desk: Desk,
+    token: Answer,
+    first: Answer,
+}
+
+impl Installed {
+    async fn new() -> Self {
+        let desk = Desk::new();
+        let ground = Ground::with_scheme("https", TLS).await;
+        certify(&ground);
+        let server = ground.start().await;
+        let authority = ground.read("ca.pem");
+        let job = StartJob::new("deploy").in_environment(ENVIRONMENT);
+        let spec = StartRun::new(REPO, vec![job]);
+        let run = ground.site().start_run(spec).await.unwrap();
+        let mut client = ground.client();
+        client.http = Mutual::new(ground.issuer.clone(), &authority, None).http;
+        let key = SessionKey::generate().unwrap();
+        let token = client.exchange(&run.jobs[0], Some(&key), &[]).await;
+        token.assert_issued();
+        let made = desk.request(P256, &[]);
+        let first = client.certificate(&made.csr, &token, Some(&key)).await;
+        assert_eq!(first.status, 200, "{first:?}");
+        desk.put("ca.pem", &authority);
+        desk.put("svid.pem", first.text("certificate"));
+        desk.put("svid_key.pem", &made.key);
+        Self {
+            ground,
+            server,
+            desk,
+            token,
+            first,
+        }
+    }
+
+    async fn revoke(&self) {
+        let task = self.token.text("task");
+        let order = ["task", "revoke", task, "--reason", "a test"];
+        let said = self.ground.operator(&order, "").await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+    }
+
+    /// `writ svid renew` of the files.
+    async fn command(&self) -> (Option<i32>, String, String) {
+        let output = writ()
+            .args(["svid", "renew", "-o", "json"])
+            .arg(self.desk.path())
+            .env("WRIT_ISSUER", &self.ground.issuer)
+            .env("SSL_CERT_FILE", self.desk.path().join("ca.pem"))
+            .output();
+        let output = within(output).await.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    }
+}
+
 #[tokio::test]
 async fn the_server_as_it_is_installed_renews_over_mtls_until_an_operator_revokes() {
-    let desk = Desk::new();
-    let ground = Ground::with_scheme("https", TLS).await;
-    certify(&ground);
-    let server = ground.start().await;
-    let authority = ground.read("ca.pem");
-    let job = StartJob::new("deploy").in_environment(ENVIRONMENT);
-    let run = ground
-        .site()
-        .start_run(StartRun::new(REPO, vec![job]))
-        .await
-        .unwrap();
-    let mut client = ground.client();
-    client.http = Mutual::new(ground.issuer.clone(), &authority, None).http;
-    let key = SessionKey::generate().unwrap();
-    let token = client.exchange(&run.jobs[0], Some(&key), &[]).await;
-    token.assert_issued();
-    let made = desk.request(P256, &[]);
-    let first = client.certificate(&made.csr, &token, Some(&key)).await;
-    assert_eq!(first.status, 200, "{first:?}");
-    let identity = format!("{}{}", made.key, first.text("certificate"));
-    let holder = Mutual::new(ground.issuer.clone(), &authority, Some(&identity));
+    let installed = Installed::new().await;
+    let Installed {
+        ground,
+        desk,
+        first,
+        ..
+    } = &installed;
+    let identity = format!("{}{}", desk.read("svid_key.pem"), desk.read("svid.pem"));
+    let holder = Mutual::new(ground.issuer.clone(), &desk.read("ca.pem"), Some(&identity));
     let csr = desk.request(P256, &[]).csr;
     let renewed = holder.renews(&csr).await.unwrap();
     assert_eq!(renewed.status, 200, "{renewed:?}");
     assert_eq!(renewed.text("spiffe_id"), first.text("spiffe_id"));
     assert_ne!(renewed.text("serial"), first.text("serial"));
 
-    desk.put("ca.pem", &authority);
-    desk.put("svid.pem", first.text("certificate"));
-    desk.put("svid_key.pem", &made.key);
     desk.put("next.csr", &csr);
     let line = documented().replace("https://writ.example", &ground.issuer);
     let by_curl: serde_json::Value = serde_json::from_str(&desk.shell(&line)).unwrap();
     assert_eq!(by_curl["spiffe_id"], first.text("spiffe_id"), "{by_curl}");
 
-    let said = ground
-        .operator(
-            &["task", "revoke", token.text("task"), "--reason", "a test"],
-            "",
-        )
-        .await;
-    assert_eq!(said.code, Some(0), "{said:?}");
+    installed.revoke().await;
     let refused = holder.renews(&csr).await.unwrap();
     refused.assert_refused(403, "task_revoked");
-    let log = server.stop().await;
+    let log = installed.server.stop().await;
     assert!(!log.contains("PRIVATE KEY"), "{log}");
+}
+
+#[tokio::test]
+async fn a_command_renews_its_files_again_and_again_and_keeps_them_when_it_is_refused() {
+    let installed = Installed::new().await;
+    let (desk, first) = (&installed.desk, &installed.first);
+    let mut serials = vec![first.text("serial").to_owned()];
+    for _ in 0..2 {
+        let (code, told, said) = installed.command().await;
+        assert_eq!(code, Some(0), "{said}");
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(told["spiffe_id"], first.text("spiffe_id"));
+        let serial = told["serial"].as_str().unwrap().to_owned();
+        assert!(!serials.contains(&serial), "{serial} again");
+        serials.push(serial);
+        let certified = desk.told(&["x509", "-in", "svid.pem", "-noout", "-pubkey"]);
+        let own = desk.told(&["pkey", "-in", "svid_key.pem", "-pubout"]);
+        assert_eq!(certified, own);
+    }
+    let kept = || ["svid.pem", "svid_key.pem", "bundle.pem"].map(|name| desk.read(name));
+    let before = kept();
+    installed.revoke().await;
+    let (code, _, said) = installed.command().await;
+    assert_eq!(code, Some(3), "{said}");
+    assert!(
+        said.contains("task_revoked") && !said.contains("PRIVATE"),
+        "{said}"
+    );
+    assert_eq!(kept(), before);
+
+    for (name, spoilt) in [("svid_key.pem", "canary"), ("svid.pem", "canary")] {
+        desk.put(name, spoilt);
+        let (code, _, said) = installed.command().await;
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(name) && !said.contains("canary"), "{said}");
+    }
+    installed.server.stop().await;
 }
 
 /// The renewal as the reference writes it down.
