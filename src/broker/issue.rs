@@ -25,7 +25,6 @@ use crate::domain::standing::Standing;
 use crate::domain::time::Timestamp;
 use crate::domain::validity::SKEW;
 use crate::error::{Code, Error};
-use crate::ledger::intent::open;
 
 /// What is asked with evidence.
 #[derive(Debug)]
@@ -114,7 +113,7 @@ impl Broker {
         Err(overloaded(RETRY))
     }
 
-    /// One way through: what stands, what is known, decide, open, mint, settle.
+    /// One way through: what stands, what is known, decide, hand out.
     async fn try_issue(
         &self,
         attested: &Attested,
@@ -172,10 +171,7 @@ impl Broker {
             }
         };
         laps.done("decide");
-        let minted = self.minter.mint(open(permit, None, self.scene(now)))?;
-        laps.done("mint");
-        let settled = self.settle(minted).await;
-        laps.done("settle");
+        let settled = self.hand_out(permit, None, now, laps).await;
         Ok((standing, settled))
     }
 

@@ -4,6 +4,7 @@
 use writ_keys::Authority;
 
 use crate::attest::csr;
+use crate::attest::dpop::ProvenKey;
 use crate::broker::issued::Issued;
 use crate::broker::laps::Laps;
 use crate::broker::refuse::Trace;
@@ -23,7 +24,6 @@ use crate::domain::time::Timestamp;
 use crate::domain::x509::SignedBy;
 use crate::error::{Code, Error};
 use crate::ledger::change::SealedVersion;
-use crate::ledger::intent::open;
 
 /// What is asked with an access token.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub enum Scheme {
 
 struct Caller {
     token: std::sync::Arc<OwnToken>,
-    key: Option<crate::attest::dpop::ProvenKey>,
+    key: Option<ProvenKey>,
 }
 
 impl Broker {
@@ -71,13 +71,8 @@ impl Broker {
             let held = self.held(caller.token.claims.session).await?;
             let profile = self.profile_of(&held, verb).await?;
             let tried = self.try_read(&caller, held, profile, (verb, of, &ask));
-            match tried.await? {
-                Ok(issued) => return Ok(issued),
-                Err((Unsettled::Again | Unsettled::EvidenceUsed(_), _)) => {}
-                Err((Unsettled::Denied(denial), trace)) => {
-                    return Err(self.deny(denial, &trace).await);
-                }
-                Err((Unsettled::Failed(error), _)) => return Err(error),
+            if let Some(issued) = self.conclude(tried.await?).await? {
+                return Ok(issued);
             }
         }
         Err(overloaded(RETRY))
@@ -100,7 +95,7 @@ impl Broker {
         }
         let key = Self::prove(request.proof.as_ref(), Some(text), now)?;
         let bound = token.claims.cnf.map(|cnf| cnf.jkt);
-        let shown = key.as_ref().map(crate::attest::dpop::ProvenKey::thumbprint);
+        let shown = key.as_ref().map(ProvenKey::thumbprint);
         let scheme = if bound.is_some() {
             Scheme::Dpop
         } else {
@@ -129,33 +124,11 @@ impl Broker {
             .observer
             .observe(profile, Ties::Lineage(&held.lineage))
             .await;
-        let (task, instance) = (held.task.name.clone(), held.lineage.instance.clone());
-        let identity = held.lineage.identity.clone();
         let standing = held.into();
-        let case = Case {
-            verb,
-            profile,
-            task_name: &task,
-            instance: &instance,
-            identity: &identity,
-            claims: None,
-            evidence: None,
-            seen_before: false,
-            evidence_once: None,
-            key: caller
-                .key
-                .as_ref()
-                .map(crate::attest::dpop::ProvenKey::thumbprint),
-            proof: caller
-                .key
-                .as_ref()
-                .map(crate::attest::dpop::ProvenKey::once),
-            standing: &standing,
-            parent: Some(&parent),
-            rests: None,
-            facts: &facts,
-            ask: ask.clone(),
-        };
+        let mut case = Case::of_session(verb, profile, &standing, &facts, ask.clone())?;
+        case.key = caller.key.as_ref().map(ProvenKey::thumbprint);
+        case.proof = caller.key.as_ref().map(ProvenKey::once);
+        case.parent = Some(&parent);
         laps.done("observe");
         let trace = || Trace::of(&case, name);
         let now = self.clock.now();
@@ -165,10 +138,7 @@ impl Broker {
         };
         let sealed = self.sealed(&permit).await?;
         laps.done("decide");
-        let minted = self.minter.mint(open(permit, sealed, self.scene(now)))?;
-        laps.done("mint");
-        let settled = self.settle(minted).await;
-        laps.done("settle");
+        let settled = self.hand_out(permit, sealed, now, laps).await;
         Ok(settled.map_err(|unsettled| (unsettled, trace())))
     }
 

@@ -20,7 +20,6 @@ use crate::domain::credential::{CredentialKind, CredentialRecord};
 use crate::domain::profile::{RenewalMode, TaskProfile};
 use crate::domain::standing::{Held, Rests};
 use crate::error::{Code, Error};
-use crate::ledger::intent::open;
 
 /// What is asked with a certificate of ours.
 #[derive(Debug)]
@@ -45,13 +44,8 @@ impl Broker {
             let held = self.held(record.session).await?;
             let profile = self.profile_of(&held, VERB).await?;
             let tried = self.try_recertify(&shown, &record, held, profile, &ask);
-            match tried.await? {
-                Ok(issued) => return Ok(issued),
-                Err((Unsettled::Again | Unsettled::EvidenceUsed(_), _)) => {}
-                Err((Unsettled::Denied(denial), trace)) => {
-                    return Err(self.deny(denial, &trace).await);
-                }
-                Err((Unsettled::Failed(error), _)) => return Err(error),
+            if let Some(issued) = self.conclude(tried.await?).await? {
+                return Ok(issued);
             }
         }
         Err(overloaded(RETRY))
@@ -78,30 +72,13 @@ impl Broker {
             .observer
             .observe(profile, Ties::Lineage(&held.lineage))
             .await;
-        let (task, instance) = (held.task.name.clone(), held.lineage.instance.clone());
-        let identity = held.lineage.identity.clone();
         let standing = held.into();
-        let case = Case {
-            verb: Verb::Recertify,
-            profile,
-            task_name: &task,
-            instance: &instance,
-            identity: &identity,
-            claims: None,
-            evidence: None,
-            seen_before: false,
-            evidence_once: None,
-            key: Some(shown.key),
-            proof: None,
-            standing: &standing,
-            parent: None,
-            rests: Some(rests),
-            facts: &facts,
-            ask: ask.clone(),
-        };
+        let mut case = Case::of_session(Verb::Recertify, profile, &standing, &facts, ask.clone())?;
+        case.key = Some(shown.key);
+        case.rests = Some(rests);
         laps.done("observe");
         let trace = || Trace::of(&case, VERB);
-        if *identity.id() != shown.id {
+        if *case.identity.id() != shown.id {
             return Err(unknown("its name is not its lineage's"));
         }
         if let Some(denial) = demanded(profile) {
@@ -117,10 +94,7 @@ impl Broker {
             return Err(self.deny(revoked(), &trace()).await);
         }
         laps.done("decide");
-        let minted = self.minter.mint(open(permit, None, self.scene(now)))?;
-        laps.done("mint");
-        let settled = self.settle(minted).await;
-        laps.done("settle");
+        let settled = self.hand_out(permit, None, now, laps).await;
         Ok(settled.map_err(|unsettled| (unsettled, trace())))
     }
 

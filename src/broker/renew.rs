@@ -21,11 +21,10 @@ use crate::domain::ids::SessionId;
 use crate::domain::key::Digest;
 use crate::domain::profile::{RenewalMode, TaskProfile};
 use crate::domain::secret::Secret;
-use crate::domain::standing::{Held, Standing};
+use crate::domain::standing::Held;
 use crate::domain::time::Timestamp;
 use crate::domain::validity::SKEW;
 use crate::error::{Code, Error};
-use crate::ledger::intent::open;
 use crate::mint::handle;
 
 /// What is asked with a handle.
@@ -59,20 +58,9 @@ impl Broker {
             let held = self.held(caller.session).await?;
             let profile = self.profile_of(&held, "renew").await?;
             let ask = asked(&request, &held);
-            match self.try_renew(&caller, &held.into(), profile, &ask).await? {
-                Ok(issued) => return Ok(issued),
-                Err((Unsettled::Again, _)) => {}
-                Err((Unsettled::EvidenceUsed(_), trace)) => {
-                    let denial = Denial::new(
-                        Code::EvidenceReplayed,
-                        "the evidence was used before: show fresh evidence",
-                    );
-                    return Err(self.deny(denial, &trace).await);
-                }
-                Err((Unsettled::Denied(denial), trace)) => {
-                    return Err(self.deny(denial, &trace).await);
-                }
-                Err((Unsettled::Failed(error), _)) => return Err(error),
+            let tried = self.try_renew(&caller, held, profile, ask).await?;
+            if let Some(issued) = self.conclude(tried).await? {
+                return Ok(issued);
             }
         }
         Err(overloaded(RETRY))
@@ -113,39 +101,29 @@ impl Broker {
     async fn try_renew(
         &self,
         caller: &Caller,
-        standing: &Standing,
+        held: Held,
         profile: &TaskProfile,
-        ask: &Ask,
+        ask: Ask,
     ) -> Result<Result<Issued, (Unsettled, Trace)>, Error> {
-        let (Some(task), Some(lineage)) = (&standing.task, &standing.lineage) else {
-            return Err(Error::new(Code::Internal, "a session without its task"));
-        };
         let attested = caller.attested.as_ref();
         let rests = self.rests(attested).await?;
         let mut laps = Laps::start(self.clock.as_ref(), "renew");
-        let named = case_of_task(&task.name);
-        let ties = attested.map_or(Ties::Lineage(lineage), |attested| {
+        let named = case_of_task(&held.task.name);
+        let ties = attested.map_or(Ties::Lineage(&held.lineage), |attested| {
             Ties::Evidence(attested, named.as_ref())
         });
         let facts = self.observer.observe(profile, ties).await;
-        let case = Case {
-            verb: Verb::Renew,
-            profile,
-            task_name: &task.name,
-            instance: &lineage.instance,
-            identity: attested.map_or(&lineage.identity, Attested::identity),
-            claims: attested.map(Attested::claims),
-            evidence: attested.map(Attested::evidence),
-            seen_before: false,
-            evidence_once: attested.map(evidence_once),
-            key: Some(caller.key.thumbprint()),
-            proof: Some(caller.key.once()),
-            standing,
-            parent: None,
-            rests: rests.as_ref().ok().copied().flatten(),
-            facts: &facts,
-            ask: ask.clone(),
-        };
+        let standing = held.into();
+        let mut case = Case::of_session(Verb::Renew, profile, &standing, &facts, ask)?;
+        case.key = Some(caller.key.thumbprint());
+        case.proof = Some(caller.key.once());
+        if let Some(attested) = attested {
+            case.identity = attested.identity();
+            case.claims = Some(attested.claims());
+            case.evidence = Some(attested.evidence());
+            case.evidence_once = Some(evidence_once(attested));
+            case.rests = rests.as_ref().ok().copied().flatten();
+        }
         laps.done("observe");
         let trace = || Trace::of(&case, "renew");
         if let Some(denial) = rests.err().or_else(|| demanded(profile, attested, &case)) {
@@ -157,10 +135,7 @@ impl Broker {
             Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };
         laps.done("decide");
-        let minted = self.minter.mint(open(permit, None, self.scene(now)))?;
-        laps.done("mint");
-        let settled = self.settle(minted).await;
-        laps.done("settle");
+        let settled = self.hand_out(permit, None, now, laps).await;
         Ok(settled.map_err(|unsettled| (unsettled, trace())))
     }
 

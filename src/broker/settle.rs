@@ -1,15 +1,20 @@
-//! The last arrow: commit the change, and release the credential for its receipt.
+//! From the permit to the answer: open, mint, commit the change, and release the credential for its
+//! receipt. Every verb that gives something ends here.
 
 use std::time::Duration;
 
 use crate::broker::issued::Issued;
+use crate::broker::laps::Laps;
+use crate::broker::refuse::Trace;
 use crate::broker::{Broker, unavailable};
 use crate::decide::denial::Denial;
+use crate::decide::permit::Permit;
 use crate::domain::ids::SessionId;
+use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
-use crate::ledger::change::{Change, OnceKind};
+use crate::ledger::change::{Change, OnceKind, SealedVersion};
+use crate::ledger::intent::open;
 use crate::ledger::rows::Refusal;
-use crate::mint::Minted;
 use crate::store::{CommitError, Receipt};
 
 /// How committing can fail, as the verbs see it.
@@ -24,11 +29,47 @@ pub enum Unsettled {
 }
 
 impl Broker {
-    /// Makes the change durable and releases what waits for it.
-    pub(in crate::broker) async fn settle(&self, minted: Minted) -> Result<Issued, Unsettled> {
+    /// Gives what was permitted: it is minted, its change made durable, and it is released for the
+    /// receipt. `sealed` is the version that is read, where a secret is.
+    pub(in crate::broker) async fn hand_out(
+        &self,
+        permit: Permit,
+        sealed: Option<SealedVersion>,
+        now: Timestamp,
+        mut laps: Laps<'_>,
+    ) -> Result<Issued, Unsettled> {
+        let intent = open(permit, sealed, self.scene(now));
+        let minted = self.minter.mint(intent).map_err(Unsettled::Failed)?;
+        laps.done("mint");
         let (change, held) = minted.part();
-        let receipt = self.commit(change).await?;
-        Issued::new(held, receipt).map_err(Unsettled::Failed)
+        let settled = self.commit(change).await;
+        laps.done("settle");
+        Issued::new(held, settled?).map_err(Unsettled::Failed)
+    }
+
+    /// The answer to one way through on rows that stand; none where another change came first and all
+    /// is to be decided again.
+    ///
+    /// # Errors
+    /// Refused, and recorded; or failed.
+    pub(in crate::broker) async fn conclude(
+        &self,
+        tried: Result<Issued, (Unsettled, Trace)>,
+    ) -> Result<Option<Issued>, Error> {
+        let (unsettled, trace) = match tried {
+            Ok(issued) => return Ok(Some(issued)),
+            Err(refused) => refused,
+        };
+        let denial = match unsettled {
+            Unsettled::Again => return Ok(None),
+            Unsettled::Failed(error) => return Err(error),
+            Unsettled::Denied(denial) => denial,
+            Unsettled::EvidenceUsed(_) => {
+                let text = "the evidence was used before: show fresh evidence";
+                Denial::new(Code::EvidenceReplayed, text)
+            }
+        };
+        Err(self.deny(denial, &trace).await)
     }
 
     /// Makes a change durable.

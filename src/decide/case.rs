@@ -14,6 +14,7 @@ use crate::domain::profile::{Claims, TaskProfile};
 use crate::domain::standing::{Rests, Standing};
 use crate::domain::time::Timestamp;
 use crate::domain::x509::{SignedBy, SubjectKey};
+use crate::error::{Code, Error};
 use crate::ledger::entry::FactMark;
 
 /// What is asked for.
@@ -64,7 +65,41 @@ pub struct Case<'a> {
     pub ask: Ask,
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
+    /// What a session asks for on its rows alone, with nothing shown beside them.
+    ///
+    /// # Errors
+    /// The rows are not a session's.
+    pub fn of_session(
+        verb: Verb,
+        profile: &'a TaskProfile,
+        standing: &'a Standing,
+        facts: &'a Facts,
+        ask: Ask,
+    ) -> Result<Self, Error> {
+        let (Some(task), Some(lineage)) = (&standing.task, &standing.lineage) else {
+            return Err(Error::new(Code::Internal, "a session without its task"));
+        };
+        Ok(Self {
+            verb,
+            profile,
+            task_name: &task.name,
+            instance: &lineage.instance,
+            identity: &lineage.identity,
+            claims: None,
+            evidence: None,
+            seen_before: false,
+            evidence_once: None,
+            key: None,
+            proof: None,
+            standing,
+            parent: None,
+            rests: None,
+            facts,
+            ask,
+        })
+    }
+
     /// The session has already been given something for this very evidence.
     pub fn repeats(&self) -> bool {
         let last = self
