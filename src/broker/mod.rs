@@ -37,9 +37,11 @@ use crate::store::{Down, Store};
 
 pub mod administer;
 pub mod api_tokens;
+pub mod certified;
 pub mod export;
 pub mod exposure;
 pub mod find;
+mod footing;
 pub mod freeze;
 pub mod inspect;
 pub mod introspect;
@@ -62,6 +64,7 @@ mod rests;
 pub mod revoke;
 pub mod revoke_many;
 pub mod secrets;
+pub mod seen;
 pub mod settings;
 pub mod settle;
 pub mod sift;
@@ -89,6 +92,7 @@ pub struct Broker {
     pub key_encryption: KeyEncryptionKey,
     pub store: Arc<dyn Store>,
     pub tokens: token::SeenTokens,
+    pub certificates: certified::SeenCertificates,
     pub denials: refuse::DenialMemory,
     /// What is published of revoked certificates.
     pub revocations: Board,

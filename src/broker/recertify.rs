@@ -100,7 +100,7 @@ impl Broker {
 
     /// The record of the certificate that was shown, while its time and its authority last: a connection
     /// may have been opened long before.
-    async fn certificate_record(
+    pub(in crate::broker) async fn certificate_record(
         &self,
         shown: &ShownCertificate,
     ) -> Result<CredentialRecord, Error> {

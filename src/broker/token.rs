@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use papaya::HashMap;
-
 use crate::attest::jws::Unverified;
 use crate::broker::Broker;
+use crate::broker::footing::Footing;
+use crate::broker::seen::Seen;
 use crate::domain::key::Digest;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
+use crate::ledger::bar::BarKey;
 use crate::mint::access_token::{Claims, TYPE};
 
 /// A token whose signature verified.
@@ -20,37 +21,42 @@ pub struct OwnToken {
     kid: String,
 }
 
-/// Tokens whose signature has been checked, by hash. Bounded: when full, it starts over.
-pub struct SeenTokens {
-    seen: HashMap<Digest, Arc<OwnToken>>,
-    capacity: usize,
-}
+/// Tokens whose signature has been checked.
+pub type SeenTokens = Seen<OwnToken>;
 
-impl SeenTokens {
-    pub fn new(capacity: usize) -> Self {
-        Self {
-            seen: HashMap::new(),
-            capacity,
+impl OwnToken {
+    /// What the token stands on.
+    pub(in crate::broker) fn footing(&self) -> Footing {
+        let claims = &self.claims;
+        let bars = [
+            Some(BarKey::Credential(claims.jti)),
+            Some(BarKey::Workload(claims.sub.clone())),
+            claims.cnf.map(|cnf| BarKey::SenderKey(cnf.jkt)),
+        ];
+        Footing {
+            task: claims.task,
+            lineage: claims.lineage,
+            session: claims.session,
+            bars: bars.into_iter().flatten().collect(),
         }
-    }
-
-    /// Forgets tokens that have expired.
-    pub fn forget(&self, now: Timestamp) {
-        self.seen
-            .pin()
-            .retain(|_, token| token.claims.exp > now.seconds());
     }
 }
 
 impl Broker {
+    /// Forgets tokens that have expired.
+    pub fn forget_tokens(&self, now: Timestamp) {
+        self.tokens
+            .forget(|token| token.claims.exp <= now.seconds());
+    }
+
     /// The token behind a text, if we signed it with a key that is still good. Its time and its
     /// standing are not judged here.
     pub(in crate::broker) fn own_token(&self, text: &str) -> Result<Arc<OwnToken>, Error> {
         let keys = self.minter.keys.load();
         let digest = Digest::of(&[text.as_bytes()]);
-        if let Some(token) = self.tokens.seen.pin().get(&digest) {
+        if let Some(token) = self.tokens.get(&digest) {
             return match keys.access_token_key(&token.kid) {
-                Some(_) => Ok(Arc::clone(token)),
+                Some(_) => Ok(token),
                 None => Err(invalid("its key was withdrawn")),
             };
         }
@@ -80,11 +86,7 @@ impl Broker {
             return Err(invalid("its issuer is not this broker"));
         }
         let token = Arc::new(OwnToken { claims, kid });
-        let seen = self.tokens.seen.pin();
-        if seen.len() >= self.tokens.capacity {
-            seen.clear();
-        }
-        seen.insert(digest, Arc::clone(&token));
+        self.tokens.keep(digest, &token);
         Ok(token)
     }
 }

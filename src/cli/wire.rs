@@ -11,6 +11,7 @@ use writ_keys::{CheckValue, CustodyError, KeyEncryptionKey, Keyring, Maker, Pki}
 
 use crate::broker::Broker;
 use crate::broker::api_tokens::ApiTokens;
+use crate::broker::certified::SeenCertificates;
 use crate::broker::met::Met;
 use crate::broker::observe::Rereads;
 use crate::broker::profiles::Profiles;
@@ -207,6 +208,7 @@ fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
         key_encryption: kek,
         store,
         tokens: SeenTokens::new(TOKEN_CAPACITY),
+        certificates: SeenCertificates::new(CERTIFICATE_CAPACITY),
         denials: DenialMemory::default(),
         met: Met::default(),
         revocations: Board::default(),
@@ -306,6 +308,9 @@ const FACT_CAPACITY: usize = 100_000;
 
 /// Tokens whose signature is remembered to be good.
 const TOKEN_CAPACITY: usize = 50_000;
+
+/// Certificates of callers whose record is remembered.
+const CERTIFICATE_CAPACITY: usize = 10_000;
 
 /// Hinted records that may wait to be read.
 const REREAD_ROOM: usize = 10_000;

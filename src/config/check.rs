@@ -7,14 +7,13 @@ use toml::Spanned;
 
 use super::findings::{Bounds, Findings};
 use super::problem::Rule;
-use super::raw::{RawFile, RawKeys, RawResourceServer, Text};
+use super::raw::{RawFile, RawKeys, Text};
+use super::resource_server::{self, Around};
 use super::{Config, desk, files, listen, operators, profile, source, svid};
 use crate::broker::settings::{BrokerSettings, KeyLocation, Limits, PolicyText, PolicyTexts};
-use crate::domain::grant::Audience;
-use crate::domain::profile::TaskProfile;
 use crate::domain::url::BaseUrl;
 use crate::store::settings::StoreSettings;
-use crate::surface::settings::{ListenSettings, OperatorListener, ResourceServer};
+use crate::surface::settings::{ListenSettings, OperatorListener};
 
 /// What a check of one section needs to know of the others.
 #[derive(Debug)]
@@ -53,7 +52,8 @@ pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config>
         door.zip(settings)
     });
     let profiles = profile::check(&raw.profile, &raw.source, &raw.desk, &desks, findings);
-    let resource_servers = resource_servers(&raw.resource_server, &profiles, findings);
+    let around = Around::new(&profiles, trust_domain.as_ref(), listen.as_ref());
+    let resource_servers = resource_server::check(&raw.resource_server, &around, findings);
     if issuers.is_empty() || profiles.is_empty() || (!policies.shipped && policies.own.is_empty()) {
         let what = "as it stands, nobody is granted anything";
         findings.warn(0..0, Rule::NothingGranted, what);
@@ -175,56 +175,6 @@ fn policies(raw: &RawFile, findings: &mut Findings<'_>) -> PolicyTexts {
         shipped: raw.shipped_policies.unwrap_or(true),
         own,
     }
-}
-
-fn resource_servers(
-    raw: &[RawResourceServer],
-    profiles: &[TaskProfile],
-    findings: &mut Findings<'_>,
-) -> Vec<ResourceServer> {
-    distinct(raw.iter().map(|s| &s.name), "resource server", findings);
-    let granted: BTreeSet<&Audience> = profiles
-        .iter()
-        .flat_map(|profile| profile.grants.values())
-        .flat_map(|grant| &grant.audiences)
-        .collect();
-    let mut known = Vec::new();
-    for server in raw {
-        let audiences = audiences(server, &granted, findings);
-        let name = findings.parsed(&server.name, Rule::Name);
-        let secret = findings.parsed(&server.secret_sha256, Rule::Value);
-        if let (Some(name), Some(secret)) = (name, secret) {
-            known.push(ResourceServer {
-                name,
-                audiences,
-                secret,
-            });
-        }
-    }
-    known
-}
-
-fn audiences(
-    server: &RawResourceServer,
-    granted: &BTreeSet<&Audience>,
-    findings: &mut Findings<'_>,
-) -> BTreeSet<Audience> {
-    let mut audiences = BTreeSet::new();
-    for text in server.audiences.get_ref() {
-        let Some(audience) = findings.parsed::<Audience>(text, Rule::Value) else {
-            continue;
-        };
-        if !granted.contains(&audience) {
-            let what = format!("no profile grants `{audience}`");
-            findings.warn(text.span(), Rule::AudienceUnused, what);
-        }
-        audiences.insert(audience);
-    }
-    if server.audiences.get_ref().is_empty() {
-        let what = "the resource server has no audience";
-        findings.refuse(server.audiences.span(), Rule::EmptyList, what);
-    }
-    audiences
 }
 
 const ROTATION: Bounds = Bounds {

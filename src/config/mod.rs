@@ -21,6 +21,7 @@ mod production;
 mod profile;
 pub mod propose;
 mod raw;
+mod resource_server;
 mod shape;
 mod source;
 mod svid;

@@ -81,6 +81,8 @@ rules! {
     PlainHttpExposed = "plain_http_exposed": "give `certificate` and `key`, or listen on a loopback address",
     IssuerScheme = "issuer_scheme": "use an https issuer; http only on loopback and without a certificate",
 
+    CertificateWithoutTls = "certificate_without_tls": "give `[listen]` a certificate, or the server a `secret_sha256`",
+
     // Operators who are elsewhere.
     OperatorsIssuerShared = "operators_issuer_shared": "use another provider, or a realm of its own, for people: whoever can have a job's token made must not command",
     OperatorByName = "operator_by_name": "name people by `sub` and groups by their ids: names and e-mail addresses are given away and taken",

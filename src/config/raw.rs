@@ -213,7 +213,8 @@ pub(super) struct RawField {
 pub(super) struct RawResourceServer {
     pub(super) name: Text,
     pub(super) audiences: Spanned<Vec<Text>>,
-    pub(super) secret_sha256: Text,
+    pub(super) secret_sha256: Option<Text>,
+    pub(super) spiffe_id: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -192,6 +192,10 @@ const CASES: &[Case] = &[
     ("renewal = \"handle\"", "renewal = \"never\"", Rule::Value, "renewal"),
     ("[\"deploy:write\"]", "[\"deploy write\"]", Rule::Value, "scopes"),
     ("20015ad\"", "20015a\"", Rule::Value, "secret_sha256"),
+    ("secret_sha256 = \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"", "", Rule::Missing, "name = \"deployer\""),
+    ("[[profile]]\nname = \"deploy\"", "spiffe_id = \"spiffe://example.org/a\"\n[[profile]]\nname = \"deploy\"", Rule::CertificateWithoutTls, "spiffe_id"),
+    ("[[profile]]\nname = \"deploy\"", "spiffe_id = \"spiffe://example.com/a\"\n[[profile]]\nname = \"deploy\"", Rule::Value, "spiffe_id"),
+    ("[[profile]]\nname = \"deploy\"", "spiffe_id = \"spiffe://example.org/*\"\n[[profile]]\nname = \"deploy\"", Rule::Value, "spiffe_id"),
     ("algorithms = [\"RS256\"]", "algorithms = []", Rule::EmptyList, "algorithms"),
     ("via = [\"pull\"]", "via = []", Rule::EmptyList, "via"),
     ("environment = \"production\"", "environment = []", Rule::EmptyList, "match"),
@@ -453,6 +457,37 @@ fn a_sound_file_says_what_it_means() {
     assert_eq!(hooks.collect::<Vec<_>>(), [1, 0, 0]);
     assert_eq!(config.broker.online.len(), 1);
     assert_eq!(config.store.sqlite, dir.path().join("writ.db"));
+}
+
+#[test]
+fn a_workload_is_one_resource_server_at_most() {
+    let dir = place();
+    let other = r#"spiffe_id = "spiffe://example.org/a"
+[[resource_server]]
+name = "other"
+audiences = ["https://deploy.example"]
+spiffe_id = "spiffe://example.org/b"
+[[profile]]
+name = "deploy""#;
+    let text = SOUND
+        .replace("issuer = \"http://127", "issuer = \"https://127")
+        .replace("[listen]\n", "[listen]\ncertificate = \"c\"\nkey = \"k\"\n")
+        .replace("[[profile]]\nname = \"deploy\"", other);
+    let config = parse("writ.toml", &text, dir.path()).unwrap();
+    let servers = config.resource_servers.iter();
+    let ids: Vec<_> = servers
+        .map(|s| s.workload.as_ref().unwrap().as_str())
+        .collect();
+    assert_eq!(ids, ["spiffe://example.org/a", "spiffe://example.org/b"]);
+    let problems = parse("writ.toml", &text.replace("org/b", "org/a"), dir.path()).unwrap_err();
+    let found: Vec<_> = problems
+        .iter()
+        .map(|p| (p.rule, line_of(&text, p)))
+        .collect();
+    assert_eq!(
+        found,
+        [(Rule::Duplicate, "spiffe_id = \"spiffe://example.org/b\"")]
+    );
 }
 
 #[test]

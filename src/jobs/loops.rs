@@ -44,7 +44,8 @@ pub async fn sweep(broker: Arc<Broker>, stop: CancellationToken) {
     while tick(broker.clock.as_ref(), SWEEP_EVERY, &stop).await {
         let now = broker.clock.now();
         broker.store.view().forget(now);
-        broker.tokens.forget(now);
+        broker.forget_tokens(now);
+        broker.forget_certificates(now);
         broker.observer.cache.forget(now);
         match broker.store.sweep(now, SWEEP_LIMIT).await {
             Ok(rows) => metrics::counter!("writ_swept_rows_total").increment(rows),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use subtle::ConstantTimeEq as _;
 
 use crate::domain::grant::Audience;
+use crate::domain::identity::SpiffeId;
 use crate::domain::name::ServerName;
 
 /// The listeners.
@@ -55,7 +56,9 @@ pub struct ResourceServer {
     pub name: ServerName,
     /// It sees tokens for these audiences and no others.
     pub audiences: BTreeSet<Audience>,
-    pub secret: SecretDigest,
+    /// It may show the secret of this digest; and, or, the certificate of this workload.
+    pub secret: Option<SecretDigest>,
+    pub workload: Option<SpiffeId>,
 }
 
 /// The plain SHA-256 of a generated secret. Good only for secrets with at least 128 bits of

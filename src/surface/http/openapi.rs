@@ -235,7 +235,9 @@ fn security(caller: Caller) -> Option<Value> {
         Caller::AccessTokenOrCertificate => {
             Some(json!([{ "dpop": [] }, { "bearer": [] }, { "certificate": [] }]))
         }
-        Caller::ResourceServer => Some(json!([{ "resource_server": [] }, {}])),
+        Caller::ResourceServer => {
+            Some(json!([{ "resource_server": [] }, { "certificate": [] }, {}]))
+        }
         // Theirs is in the body, or over it.
         Caller::Anybody | Caller::Evidence | Caller::Holder | Caller::Source => None,
     }

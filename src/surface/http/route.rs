@@ -45,7 +45,7 @@ pub enum Caller {
     AccessToken,
     /// The same, or a certificate of this broker in the handshake.
     AccessTokenOrCertificate,
-    /// The id and secret of a registered resource server.
+    /// A registered resource server, by its id and secret or by the certificate of its workload.
     ResourceServer,
     /// The very token that it is about.
     Holder,

@@ -1,6 +1,8 @@
 //! X.509-SVIDs: a certificate over the caller's own key, for no longer than what justified it.
 
+mod ask;
 mod issue;
+mod mutual;
 mod openssl;
 mod renew;
 mod revoke;

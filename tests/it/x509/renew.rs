@@ -1,133 +1,22 @@
 //! A certificate is renewed over mTLS with itself as the evidence, as long as what justified it stands.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use serde_json::json;
-use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use writ::broker::administer::Haste;
 use writ::broker::revoke::Ending;
 use writ::seams::Clock as _;
-use writ::surface::http::clients::OwnClients;
-use writ::surface::http::public;
-use writ::surface::http::serve::{Limits, Listener, serve};
-use writ::surface::http::tls::{ServerTls, TlsFiles};
 use writ_keys::{KeyState, Purpose};
-use writ_practice::client::SessionKey;
-use writ_practice::{StartJob, StartRun};
 
 use super::held;
+use super::mutual::{Gate, Installed, Mutual, certified};
 use super::openssl::{Desk, P256};
-use crate::peers::{TLS, certify};
-use crate::support::broker::{ENVIRONMENT, REPO, environment, secret_file};
+use crate::support::broker::environment;
 use crate::support::client::Answer;
 use crate::support::held::{Held, order};
-use crate::support::process::{Ground, Server, within, writ};
+use crate::support::process::{within, writ};
 use crate::support::profiles::DEPLOY;
-
-/// The same broker once more, behind TLS.
-struct Gate {
-    address: SocketAddr,
-    authority: String,
-    stop: CancellationToken,
-    _files: TempDir,
-}
-
-impl Gate {
-    async fn before(held: &Held) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let own = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
-        std::fs::write(dir.path().join("tls.pem"), own.cert.pem()).unwrap();
-        secret_file(dir.path(), "tls.key", &own.signing_key.serialize_pem());
-        let files = TlsFiles {
-            chain: dir.path().join("tls.pem"),
-            key: dir.path().join("tls.key"),
-        };
-        let broker = &held.broker.wired.broker;
-        let clients = Arc::new(OwnClients::new(Arc::clone(broker)));
-        let tls = ServerTls::open(files, clients, Arc::clone(&broker.clock)).unwrap();
-        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, stop) = (tcp.local_addr().unwrap(), CancellationToken::new());
-        let router = public::router(Arc::clone(&held.broker.wired.public));
-        let listener = Listener::Tls(tcp, tls.current());
-        tokio::spawn(serve(listener, router, Limits::default(), stop.clone()));
-        Self {
-            address,
-            authority: own.cert.pem(),
-            stop,
-            _files: dir,
-        }
-    }
-
-    fn client(&self, identity: Option<&str>) -> Mutual {
-        Mutual::new(
-            format!("https://{}", self.address),
-            &self.authority,
-            identity,
-        )
-    }
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-/// A client that shows a certificate in the handshake, if it has one.
-struct Mutual {
-    http: reqwest::Client,
-    base: String,
-}
-
-impl Mutual {
-    /// `identity` is the key and the chain, in PEM.
-    fn new(base: String, authority: &str, identity: Option<&str>) -> Self {
-        let authority = reqwest::Certificate::from_pem(authority.as_bytes()).unwrap();
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a client of the broker, not the broker's own"
-        )]
-        let mut builder = reqwest::Client::builder().tls_certs_only([authority]);
-        if let Some(pem) = identity {
-            builder = builder.identity(reqwest::Identity::from_pem(pem.as_bytes()).unwrap());
-        }
-        Self {
-            http: builder.build().unwrap(),
-            base,
-        }
-    }
-
-    /// What is answered; nothing where no connection comes about.
-    async fn renews(&self, csr: &str) -> Option<Answer> {
-        let url = format!("{}/api/v1/svid/x509", self.base);
-        let request = self.http.post(url).json(&json!({ "csr": csr }));
-        let response = request.send().await.ok()?;
-        Some(Answer {
-            status: response.status(),
-            headers: response.headers().clone(),
-            json: response.json().await.unwrap(),
-        })
-    }
-
-    async fn roots(&self) -> Option<reqwest::StatusCode> {
-        let url = format!("{}/pki/roots.pem", self.base);
-        Some(self.http.get(url).send().await.ok()?.status())
-    }
-}
-
-/// A session with a certificate, and what its holder shows.
-async fn certified(held: Held, desk: &Desk) -> (Held, Answer, String) {
-    let made = desk.request(P256, &[]);
-    let answer = held.certified(&made.csr).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let identity = format!("{}{}", made.key, answer.text("certificate"));
-    (held, answer, identity)
-}
 
 /// Refused so, and no certificate was recorded.
 async fn assert_refused(
@@ -321,52 +210,7 @@ async fn a_profile_that_wants_fresh_evidence_and_a_request_that_is_none_are_refu
     assert_refused(&held, &client, &weak, 400, "key_refused").await;
 }
 
-/// The server as it is installed, and a certificate of it with its key, in files.
-struct Installed {
-    ground: Ground,
-    server: Server,
-    desk: Desk,
-    token: Answer,
-    first: Answer,
-}
-
 impl Installed {
-    async fn new() -> Self {
-        let desk = Desk::new();
-        let ground = Ground::with_scheme("https", TLS).await;
-        certify(&ground);
-        let server = ground.start().await;
-        let authority = ground.read("ca.pem");
-        let job = StartJob::new("deploy").in_environment(ENVIRONMENT);
-        let spec = StartRun::new(REPO, vec![job]);
-        let run = ground.site().start_run(spec).await.unwrap();
-        let mut client = ground.client();
-        client.http = Mutual::new(ground.issuer.clone(), &authority, None).http;
-        let key = SessionKey::generate().unwrap();
-        let token = client.exchange(&run.jobs[0], Some(&key), &[]).await;
-        token.assert_issued();
-        let made = desk.request(P256, &[]);
-        let first = client.certificate(&made.csr, &token, Some(&key)).await;
-        assert_eq!(first.status, 200, "{first:?}");
-        desk.put("ca.pem", &authority);
-        desk.put("svid.pem", first.text("certificate"));
-        desk.put("svid_key.pem", &made.key);
-        Self {
-            ground,
-            server,
-            desk,
-            token,
-            first,
-        }
-    }
-
-    async fn revoke(&self) {
-        let task = self.token.text("task");
-        let order = ["task", "revoke", task, "--reason", "a test"];
-        let said = self.ground.operator(&order, "").await;
-        assert_eq!(said.code, Some(0), "{said:?}");
-    }
-
     /// `writ svid renew` of the files.
     async fn command(&self) -> (Option<i32>, String, String) {
         let output = writ()
@@ -454,7 +298,8 @@ async fn a_command_renews_its_files_again_and_again_and_keeps_them_when_it_is_re
 /// The renewal as the reference writes it down.
 fn documented() -> &'static str {
     let mut lines = include_str!("../../../docs/reference/api.md").lines();
-    lines.find(|line| line.starts_with("curl --cert")).unwrap()
+    let renews = |line: &&str| line.starts_with("curl --cert") && line.contains("svid/x509");
+    lines.find(renews).unwrap()
 }
 
 /// A key and a certificate of this name, by an authority that anybody can make.

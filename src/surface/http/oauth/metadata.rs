@@ -17,6 +17,7 @@ use crate::surface::http::oauth::{
 use crate::surface::http::present::at;
 use crate::surface::http::public::Public;
 use crate::surface::http::route::{Content, Route};
+use crate::surface::settings::ResourceServer;
 
 pub fn route() -> Route {
     Route::get(METADATA, "metadata", handle)
@@ -43,7 +44,7 @@ struct Metadata {
     response_types_supported: [&'static str; 0],
     grant_types_supported: [&'static str; 2],
     token_endpoint_auth_methods_supported: [&'static str; 1],
-    introspection_endpoint_auth_methods_supported: [&'static str; 2],
+    introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     revocation_endpoint_auth_methods_supported: [&'static str; 1],
     dpop_signing_alg_values_supported: [&'static str; 2],
     authorization_details_types_supported: [&'static str; 1],
@@ -61,15 +62,20 @@ async fn handle(State(public): State<Arc<Public>>) -> Response {
         response_types_supported: [],
         grant_types_supported: [EXCHANGE_GRANT, REFRESH_GRANT],
         token_endpoint_auth_methods_supported: ["none"],
-        introspection_endpoint_auth_methods_supported: [
-            "client_secret_basic",
-            "client_secret_post",
-        ],
+        introspection_endpoint_auth_methods_supported: introspection_by(&public.servers),
         revocation_endpoint_auth_methods_supported: ["none"],
         dpop_signing_alg_values_supported: ["ES256", "EdDSA"],
         authorization_details_types_supported: [TASK],
     };
     Json(metadata).into_response()
+}
+
+/// RFC 8705 §2.1.1 names the third.
+fn introspection_by(servers: &[ResourceServer]) -> Vec<&'static str> {
+    let certified = servers.iter().any(|server| server.workload.is_some());
+    let secrets = ["client_secret_basic", "client_secret_post"];
+    let certificates = certified.then_some("tls_client_auth");
+    secrets.into_iter().chain(certificates).collect()
 }
 
 /// The keys that verify access tokens.
