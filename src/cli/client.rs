@@ -34,6 +34,8 @@ pub(super) enum Admin {
 pub(super) struct Call {
     method: Method,
     path: String,
+    /// What the body is.
+    kind: &'static str,
     body: Bytes,
 }
 
@@ -49,7 +51,10 @@ impl Call {
     }
 
     pub(super) fn post(path: impl Into<String>, body: &serde_json::Value) -> Self {
-        Self::new(Method::POST, path, Bytes::from(body.to_string()))
+        Self {
+            kind: "application/json",
+            ..Self::new(Method::POST, path, Bytes::from(body.to_string()))
+        }
     }
 
     pub(super) fn post_bytes(path: impl Into<String>, body: Bytes) -> Self {
@@ -68,6 +73,7 @@ impl Call {
         Self {
             method,
             path: path.into(),
+            kind: "application/octet-stream",
             body,
         }
     }
@@ -77,6 +83,9 @@ impl Call {
             .method(self.method)
             .uri(self.path)
             .header(header::HOST, host);
+        if !self.body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, self.kind);
+        }
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, bearer(token)?);
         }

@@ -63,14 +63,6 @@ pub async fn serve_config(
     // There callers may show a certificate of this broker.
     let own: Arc<dyn ClientCertVerifier> = Arc::new(OwnClients::new(Arc::clone(&wired.broker)));
     doors.open_tcp(tcp, config.listen.tls.as_ref().zip(Some(own)), public)?;
-    if let Some(at) = config.listen.metrics {
-        let platform = Platform {
-            broker: Arc::clone(&wired.broker),
-            metrics,
-        };
-        let router = platform::router(Arc::new(platform));
-        doors.open(Listener::Tcp(bind(at).await?), router);
-    }
     if let Some(socket) = &config.listen.admin {
         doors.open_socket(socket, &wired)?;
     }
@@ -80,6 +72,15 @@ pub async fn serve_config(
         let nobody = WebPkiClientVerifier::no_client_auth();
         let tls = door.tls.as_ref().zip(Some(nobody));
         doors.open_tcp(bind(door.address).await?, tls, router)?;
+    }
+    // Last, so that whoever is told that this replica is ready finds every other door open.
+    if let Some(at) = config.listen.metrics {
+        let platform = Platform {
+            broker: Arc::clone(&wired.broker),
+            metrics,
+        };
+        let router = platform::router(Arc::new(platform));
+        doors.open(Listener::Tcp(bind(at).await?), router);
     }
     let Doors {
         mut serving,

@@ -70,7 +70,7 @@ pub fn json_body<T: DeserializeOwned>(
 }
 
 /// What the body is said to be, without its parameters.
-fn media_type(headers: &HeaderMap) -> &str {
+pub(super) fn media_type(headers: &HeaderMap) -> &str {
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or("");
     kind.split(';').next().unwrap_or("").trim()

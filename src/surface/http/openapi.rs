@@ -1,5 +1,5 @@
-//! `GET /api/v1/openapi.json`: the public routes in the words of `OpenAPI` 3.1, out of the table that serves
-//! them.
+//! `GET /api/v1/openapi.json`: the routes of a listener in the words of `OpenAPI` 3.1, out of the table that
+//! serves them. The public listener tells its own to everybody, and that of operators theirs to operators.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use url::Url;
+use utoipa::ToSchema as _;
 
 use crate::surface::http::answer;
 use crate::surface::http::guard::Refusal;
@@ -32,42 +33,68 @@ async fn handle(Extension(document): Extension<Document>) -> Response {
     answer::kept(&*document.0)
 }
 
-/// The document of these routes at this issuer.
+/// The same for operators, who alone may have it.
+pub(super) async fn for_operators(Extension(document): Extension<Document>) -> Response {
+    answer::unkept(&*document.0)
+}
+
+/// The document of the public routes at this issuer.
 pub fn document(routes: &[Route], issuer: &Url) -> Value {
-    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
-    for route in routes {
-        let item = paths.entry(path(route, issuer)).or_default();
-        if route.well_known {
-            let host = issuer.origin().ascii_serialization();
-            item.insert("servers".to_owned(), json!([{ "url": host }]));
-        }
-        let method = route.method.as_str().to_ascii_lowercase();
-        item.insert(method, operation(route));
+    let server = issuer.as_str().trim_end_matches('/');
+    let mut paths = paths(routes);
+    for route in routes.iter().filter(|route| route.well_known) {
+        let item = paths.remove(route.path).unwrap_or_default();
+        let host = issuer.origin().ascii_serialization();
+        let server = ("servers".to_owned(), json!([{ "url": host }]));
+        let below = issuer.path().trim_end_matches('/');
+        let item = [server].into_iter().chain(item).collect();
+        paths.insert(format!("{}{below}", route.path), item);
     }
+    let about = "Short-lived credentials, each for one task";
+    let parts = components(routes, &callers());
+    whole("Writ", about, server, &paths, &parts)
+}
+
+/// The document of operators' routes, wherever it was read: it is for their listener and their socket.
+pub fn operators<S>(routes: &[Route<S>]) -> Value {
+    let about = "Orders to the broker, and what they did. Each names the role that it takes";
+    let parts = components(routes, &operators_callers());
+    whole("Writ for operators", about, "/", &paths(routes), &parts)
+}
+
+type Paths = BTreeMap<String, Map<String, Value>>;
+
+fn whole(title: &str, about: &str, server: &str, paths: &Paths, parts: &Value) -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {
-            "title": "Writ",
-            "summary": "Short-lived credentials, each for one task",
+            "title": title,
+            "summary": about,
             "version": env!("CARGO_PKG_VERSION"),
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
-        "servers": [{ "url": issuer.as_str().trim_end_matches('/') }],
+        "servers": [{ "url": server }],
         "paths": paths,
-        "components": { "schemas": schemas(routes), "securitySchemes": callers() },
+        "components": parts,
     })
 }
 
 /// `OpenAPI` has no parameter that goes over a slash: it is one parameter there, too.
-fn path(route: &Route, issuer: &Url) -> String {
-    let path = route.path.replace("{*", "{");
-    if route.well_known {
-        return format!("{path}{}", issuer.path().trim_end_matches('/'));
+fn paths<S>(routes: &[Route<S>]) -> Paths {
+    let mut paths = Paths::new();
+    for route in routes {
+        let item = paths.entry(route.path.replace("{*", "{")).or_default();
+        let method = route.method.as_str().to_ascii_lowercase();
+        item.insert(method, operation(route));
     }
-    path
+    paths
 }
 
-fn operation(route: &Route) -> Value {
+fn components<S>(routes: &[Route<S>], callers: &Value) -> Value {
+    json!({ "schemas": schemas(routes), "securitySchemes": callers })
+}
+
+fn operation<S>(route: &Route<S>) -> Value {
     let mut operation = Map::new();
     let mut say = |name: &str, value: Value| operation.insert(name.to_owned(), value);
     say("operationId", route.name.into());
@@ -86,7 +113,7 @@ fn operation(route: &Route) -> Value {
     operation.into()
 }
 
-fn parameters(route: &Route) -> Vec<Value> {
+fn parameters<S>(route: &Route<S>) -> Vec<Value> {
     let open = route.path.split('/').filter_map(|part| {
         let name = part.strip_prefix('{')?.strip_suffix('}')?;
         let name = name.trim_start_matches('*');
@@ -100,17 +127,33 @@ fn parameters(route: &Route) -> Vec<Value> {
             "schema": { "type": "string" },
         })
     });
-    open.chain(proof).collect()
+    let query = route.query.iter().map(|parameter| {
+        json!({
+            "name": parameter.name, "in": "query",
+            "required": parameter.need == Need::Required,
+            "description": parameter.about, "schema": value(parameter),
+        })
+    });
+    open.chain(query).chain(proof).collect()
+}
+
+fn value(parameter: &Parameter) -> Value {
+    match parameter.most {
+        Some(most) => json!({ "type": "integer", "minimum": 1, "maximum": most }),
+        None => json!({ "type": "string" }),
+    }
 }
 
 fn body(takes: &Takes) -> Option<Value> {
     let (media_type, schema) = match takes {
         Takes::Nothing => return None,
         Takes::Form(parameters) => (FORM, form(parameters)),
-        Takes::Json(shape) => (JSON, reference(&shape.name)),
+        Takes::Json(shape) | Takes::JsonOrNothing(shape) => (JSON, reference(&shape.name)),
+        Takes::Bytes(what) => (BYTES, json!({ "type": "string", "description": what })),
         Takes::Delivery => (JSON, json!({ "type": "object" })),
     };
-    Some(json!({ "required": true, "content": { media_type: { "schema": schema } } }))
+    let required = !matches!(takes, Takes::JsonOrNothing(_));
+    Some(json!({ "required": required, "content": { media_type: { "schema": schema } } }))
 }
 
 fn form(parameters: &[Parameter]) -> Value {
@@ -137,7 +180,7 @@ fn form(parameters: &[Parameter]) -> Value {
     json!({ "type": "object", "properties": properties, "required": required })
 }
 
-fn responses(route: &Route) -> Map<String, Value> {
+fn responses<S>(route: &Route<S>) -> Map<String, Value> {
     let content = match &route.answer {
         Content::Nothing => None,
         Content::Json(shape) => Some(json!({ JSON: { "schema": reference(&shape.name) } })),
@@ -161,18 +204,18 @@ fn responses(route: &Route) -> Map<String, Value> {
         .collect()
 }
 
-fn refusal(route: &Route, status: u16) -> Value {
+fn refusal<S>(route: &Route<S>, status: u16) -> Value {
     let own = route.refused.contains(&status).then_some(route.refuses);
     let problem = match own {
         Some(Refuses::Problem) if ANYONES.contains(&status) => {
-            json!({ "anyOf": [reference(&Shape::of::<Problem>().name), reference(&Shape::of::<Refusal>().name)] })
+            json!({ "anyOf": [reference(&Problem::name()), reference(&Refusal::name())] })
         }
-        Some(Refuses::Problem) => reference(&Shape::of::<Problem>().name),
-        Some(Refuses::OAuth) | None => reference(&Shape::of::<Refusal>().name),
+        Some(Refuses::Problem) => reference(&Problem::name()),
+        Some(Refuses::OAuth) | None => reference(&Refusal::name()),
     };
     let mut content = Map::new();
     if own == Some(Refuses::OAuth) {
-        let schema = reference(&Shape::of::<OAuthError>().name);
+        let schema = reference(&OAuthError::name());
         content.insert(JSON.to_owned(), json!({ "schema": schema }));
     }
     if own != Some(Refuses::OAuth) || ANYONES.contains(&status) {
@@ -186,21 +229,20 @@ fn described(status: StatusCode) -> &'static str {
     status.canonical_reason().unwrap_or("Error")
 }
 
-fn schemas(routes: &[Route]) -> BTreeMap<String, Value> {
-    let refusals = [
-        Shape::of::<Problem>(),
-        Shape::of::<Refusal>(),
-        Shape::of::<OAuthError>(),
-    ];
+fn schemas<S>(routes: &[Route<S>]) -> BTreeMap<String, Value> {
+    let oauth = routes.iter().find(|route| route.refuses == Refuses::OAuth);
+    let refusals = [Shape::of::<Problem>(), Shape::of::<Refusal>()]
+        .into_iter()
+        .chain(oauth.map(|_| Shape::of::<OAuthError>()));
     let asked = routes.iter().filter_map(|route| match &route.takes {
-        Takes::Json(shape) => Some(shape.clone()),
-        Takes::Nothing | Takes::Form(_) | Takes::Delivery => None,
+        Takes::Json(shape) | Takes::JsonOrNothing(shape) => Some(shape.clone()),
+        Takes::Nothing | Takes::Form(_) | Takes::Bytes(_) | Takes::Delivery => None,
     });
     let answered = routes.iter().filter_map(|route| match &route.answer {
         Content::Json(shape) => Some(shape.clone()),
         Content::Nothing | Content::Object | Content::File(_) => None,
     });
-    let shapes = refusals.into_iter().chain(asked).chain(answered);
+    let shapes = refusals.chain(asked).chain(answered);
     shapes.flat_map(|shape| shape.schemas).collect()
 }
 
@@ -229,6 +271,16 @@ fn callers() -> Value {
     })
 }
 
+fn operators_callers() -> Value {
+    json!({
+        "operator": {
+            "type": "http", "scheme": "bearer",
+            "description": "An ID token of the operators' provider for this broker's client. The admin socket \
+                            takes the kernel's word instead, and whoever it lets in has every role",
+        },
+    })
+}
+
 fn security(caller: Caller) -> Option<Value> {
     match caller {
         Caller::AccessToken => Some(json!([{ "dpop": [] }, { "bearer": [] }])),
@@ -238,6 +290,8 @@ fn security(caller: Caller) -> Option<Value> {
         Caller::ResourceServer => {
             Some(json!([{ "resource_server": [] }, { "certificate": [] }, {}]))
         }
+        // OpenAPI 3.1 lets a requirement of any kind name roles.
+        Caller::Operator(role) => Some(json!([{ "operator": [role.as_str()] }])),
         // Theirs is in the body, or over it.
         Caller::Anybody | Caller::Evidence | Caller::Holder | Caller::Source => None,
     }
@@ -248,4 +302,5 @@ const ANYONES: &[u16] = &[408, 413, 415, 500, 503];
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
+const BYTES: &str = "application/octet-stream";
 const PROBLEM: &str = "application/problem+json";

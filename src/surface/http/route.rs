@@ -1,6 +1,7 @@
 //! A route and what it says of itself: who is let in, what it takes, what it answers. The public listener
-//! serves what its table has (`public::table`), the `OpenAPI` document describes the same table (`openapi`),
-//! and a test asks every row of it for its refusals, so that none of the three can have a route too many.
+//! serves what its table has (`public::table`), and that of operators what theirs has (`admin::table`); the
+//! `OpenAPI` documents describe the same tables (`openapi`), and tests ask every row of them for its refusals,
+//! so that none of the three can have a route too many.
 
 use std::sync::Arc;
 
@@ -10,10 +11,11 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::domain::role::Role;
 use crate::surface::http::public::Public;
 
 #[must_use]
-pub struct Route {
+pub struct Route<S = Arc<Public>> {
     pub method: Method,
     /// Below the issuer's own path, unless it is `well_known`.
     pub path: &'static str,
@@ -23,6 +25,8 @@ pub struct Route {
     pub name: &'static str,
     pub about: &'static str,
     pub caller: Caller,
+    /// What may stand behind the `?` of its URL.
+    pub query: &'static [Parameter],
     pub takes: Takes,
     /// Whether a `DPoP` header is looked at (RFC 9449 §4).
     pub proof: bool,
@@ -32,7 +36,7 @@ pub struct Route {
     pub refuses: Refuses,
     /// Refusals of its own; those that any request may get are in `openapi`.
     pub refused: &'static [u16],
-    pub(super) handler: MethodRouter<Arc<Public>>,
+    pub(super) handler: MethodRouter<S>,
 }
 
 /// By what a caller is let in.
@@ -51,6 +55,8 @@ pub enum Caller {
     Holder,
     /// What a source signs its deliveries with.
     Source,
+    /// An operator who has the role.
+    Operator(Role),
 }
 
 /// The body of a request.
@@ -59,16 +65,22 @@ pub enum Takes {
     Nothing,
     Form(&'static [Parameter]),
     Json(Shape),
+    /// JSON, or no body at all.
+    JsonOrNothing(Shape),
+    /// A value, byte for byte: what it is.
+    Bytes(&'static str),
     /// What another system sends, in its own form.
     Delivery,
 }
 
-/// A parameter of a form.
+/// A parameter of a form or a query.
 #[derive(Debug, Clone, Copy)]
 pub struct Parameter {
     pub name: &'static str,
     pub about: &'static str,
     pub need: Need,
+    /// The largest, where it is a number from one on.
+    pub most: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,10 +119,10 @@ pub enum Refuses {
     Problem,
 }
 
-impl Route {
+impl<S: Clone + Send + Sync + 'static> Route<S> {
     pub fn get<H, T>(path: &'static str, name: &'static str, handler: H) -> Self
     where
-        H: Handler<T, Arc<Public>>,
+        H: Handler<T, S>,
         T: 'static,
     {
         Self::new(Method::GET, path, name, routing::get(handler))
@@ -118,17 +130,33 @@ impl Route {
 
     pub fn post<H, T>(path: &'static str, name: &'static str, handler: H) -> Self
     where
-        H: Handler<T, Arc<Public>>,
+        H: Handler<T, S>,
         T: 'static,
     {
         Self::new(Method::POST, path, name, routing::post(handler))
+    }
+
+    pub fn put<H, T>(path: &'static str, name: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        Self::new(Method::PUT, path, name, routing::put(handler))
+    }
+
+    pub fn delete<H, T>(path: &'static str, name: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        Self::new(Method::DELETE, path, name, routing::delete(handler))
     }
 
     fn new(
         method: Method,
         path: &'static str,
         name: &'static str,
-        handler: MethodRouter<Arc<Public>>,
+        handler: MethodRouter<S>,
     ) -> Self {
         Self {
             method,
@@ -137,6 +165,7 @@ impl Route {
             name,
             about: "",
             caller: Caller::Anybody,
+            query: &[],
             takes: Takes::Nothing,
             proof: false,
             status: StatusCode::OK,
@@ -160,6 +189,11 @@ impl Route {
 
     pub const fn by(mut self, caller: Caller) -> Self {
         self.caller = caller;
+        self
+    }
+
+    pub const fn asks(mut self, query: &'static [Parameter]) -> Self {
+        self.query = query;
         self
     }
 
@@ -188,18 +222,29 @@ impl Route {
 
 impl Parameter {
     pub const fn required(name: &'static str, about: &'static str) -> Self {
-        let need = Need::Required;
-        Self { name, about, need }
+        Self::new(name, about, Need::Required, None)
     }
 
     pub const fn optional(name: &'static str, about: &'static str) -> Self {
-        let need = Need::Optional;
-        Self { name, about, need }
+        Self::new(name, about, Need::Optional, None)
     }
 
     pub const fn repeatable(name: &'static str, about: &'static str) -> Self {
-        let need = Need::Repeatable;
-        Self { name, about, need }
+        Self::new(name, about, Need::Repeatable, None)
+    }
+
+    /// Optional, and a number from one to `most`.
+    pub const fn number(name: &'static str, about: &'static str, most: u32) -> Self {
+        Self::new(name, about, Need::Optional, Some(most))
+    }
+
+    const fn new(name: &'static str, about: &'static str, need: Need, most: Option<u32>) -> Self {
+        Self {
+            name,
+            about,
+            need,
+            most,
+        }
     }
 }
 

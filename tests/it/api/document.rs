@@ -1,30 +1,72 @@
-//! The `OpenAPI` document is what is served, and a change of it is seen: clients are generated from it.
+//! The `OpenAPI` documents are what is served, and a change of one is seen: clients are generated from them.
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 use url::Url;
-use writ::surface::http::{openapi, public};
+use writ::surface::http::{admin, openapi, public};
 
 use crate::support::broker::Broker;
+use crate::support::desk::Desk;
 use crate::support::profiles::DEPLOY;
 
-const PUBLISHED: &str = include_str!("../../../docs/reference/openapi.json");
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/openapi.json");
+const PUBLIC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/openapi.json");
+const OPERATORS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/docs/reference/openapi-operator.json"
+);
 
-/// With `WRIT_PUBLISH` in the environment the page is written anew.
+/// With `WRIT_PUBLISH` in the environment the pages are written anew.
 #[test]
-fn the_published_document_is_the_one_that_the_code_has() {
+fn the_published_documents_are_those_that_the_code_has() {
     let issuer = Url::parse("https://writ.example").unwrap();
-    let document = openapi::document(&public::table(), &issuer);
-    if std::env::var_os("WRIT_PUBLISH").is_some() {
-        let text = serde_json::to_string_pretty(&document).unwrap();
-        std::fs::write(PATH, format!("{text}\n")).unwrap();
-        return;
+    let public = openapi::document(&public::table(), &issuer);
+    let operators = openapi::operators(admin::table().routes());
+    for (path, document) in [(PUBLIC, public), (OPERATORS, operators)] {
+        if std::env::var_os("WRIT_PUBLISH").is_some() {
+            let text = serde_json::to_string_pretty(&document).unwrap();
+            std::fs::write(path, format!("{text}\n")).unwrap();
+            continue;
+        }
+        let published = std::fs::read_to_string(path).unwrap();
+        let published: Value = serde_json::from_str(&published).unwrap();
+        assert!(
+            published == document,
+            "{path} is not what the routes say: see what changed, and write it with WRIT_PUBLISH=1"
+        );
     }
-    let published: Value = serde_json::from_str(PUBLISHED).unwrap();
-    assert!(
-        published == document,
-        "docs/reference/openapi.json is not what the routes say: see what changed, and write it with WRIT_PUBLISH=1"
-    );
+}
+
+#[tokio::test]
+async fn operators_read_their_document_and_the_public_one_has_none_of_their_routes() {
+    let broker = Broker::with(DEPLOY).await;
+    let desk = Desk::open(&broker);
+    let answer = desk.get(openapi::OPENAPI).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    assert_eq!(answer.json, openapi::operators(admin::table().routes()));
+    let mut named = BTreeSet::new();
+    for (role, route) in admin::table().rows() {
+        let method = route.method.as_str().to_ascii_lowercase();
+        let told = &answer.json["paths"][route.path.replace("{*", "{")][method];
+        assert_eq!(
+            told["security"][0]["operator"],
+            serde_json::json!([role.as_str()])
+        );
+        assert!(named.insert(route.name), "{} names two", route.name);
+    }
+    for pointer in references(&answer.json) {
+        let pointer = pointer.strip_prefix('#').unwrap();
+        assert!(answer.json.pointer(pointer).is_some(), "{pointer}");
+    }
+    let public = openapi::document(&public::table(), &Url::parse(&broker.issuer).unwrap());
+    let public = public["paths"].as_object().unwrap();
+    let operators = answer.json["paths"].as_object().unwrap();
+    let both: Vec<_> = operators
+        .keys()
+        .filter(|path| public.contains_key(*path))
+        .collect();
+    assert_eq!(both, [openapi::OPENAPI]);
 }
 
 #[test]

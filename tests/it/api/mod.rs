@@ -1,5 +1,6 @@
-//! The public routes as one table: what is published of them, and what each of them refuses.
+//! The routes of each listener as one table: what is published of them, and what each of them refuses.
 
 mod document;
-mod fuzz;
+pub mod fuzz;
+mod operators;
 mod refusals;

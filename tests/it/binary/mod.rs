@@ -9,5 +9,6 @@ mod lines;
 mod redaction;
 mod refusals;
 mod restart;
+mod strangers;
 mod told;
 mod wire;

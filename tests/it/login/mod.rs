@@ -10,6 +10,7 @@ use crate::support::issuer::OwnIssuer;
 use crate::support::process::{Ground, Server};
 
 mod flows;
+mod fuzz;
 mod refusals;
 mod routes;
 

@@ -23,6 +23,8 @@ use super::broker::Broker;
 use super::client::Answer;
 use super::process::{Said, within, writ};
 
+pub const JSON: (&str, &str) = ("content-type", "application/json");
+
 /// Where an operator sits.
 pub struct Desk {
     socket: PathBuf,
@@ -56,8 +58,8 @@ impl Desk {
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.ask(Method::POST, path, Bytes::from(body.to_string()), &[])
-            .await
+        let body = Bytes::from(body.to_string());
+        self.ask(Method::POST, path, body, &[JSON]).await
     }
 
     pub async fn find(&self, text: &str) -> Answer {

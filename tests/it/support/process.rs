@@ -265,6 +265,15 @@ impl Server {
         said
     }
 
+    /// Bytes of memory that it has now.
+    pub fn resident(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id().unwrap());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.unwrap().trim().trim_end_matches(" kB");
+        kibibytes.parse::<u64>().unwrap() * 1024
+    }
+
     /// Everything that it has printed and logged.
     pub fn said(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap();

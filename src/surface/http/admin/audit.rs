@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::header;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::failed::Failed;
 use super::when::When;
@@ -15,7 +16,7 @@ use super::{Answer, Shared};
 use crate::surface::http::problem;
 
 /// The newest checkpoint. Kept away from the broker's host it finds deletion and rollback.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckpointView {
     pub size: u64,
     pub at: When,
@@ -43,6 +44,9 @@ pub(super) async fn export(State(state): Shared) -> Result<Response, Failed> {
         let page = export.next().await.inspect_err(problem::log)?;
         Ok::<_, crate::error::Error>(page.map(|page| (Bytes::from(page), export)))
     });
-    let kind = [(header::CONTENT_TYPE, "application/jsonl")];
+    let kind = [(header::CONTENT_TYPE, LINES)];
     Ok((kind, Body::from_stream(pages)).into_response())
 }
+
+/// JSON, one entry on each line.
+pub(super) const LINES: &str = "application/jsonl";

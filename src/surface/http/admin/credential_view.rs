@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::when::When;
 use crate::broker::outstanding::CredentialState;
@@ -14,14 +15,19 @@ use crate::domain::name::GrantName;
 use crate::domain::x509::Serial;
 
 /// A credential under a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CredentialView {
+    #[schema(value_type = String)]
     pub id: CredentialId,
+    #[schema(value_type = String)]
     pub lineage: LineageId,
+    #[schema(value_type = String)]
     pub session: SessionId,
     /// The token that a secret was read with.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub parent: Option<CredentialId>,
+    #[schema(value_type = String)]
     pub grant: GrantName,
     #[serde(flatten)]
     pub good_for: GoodFor,
@@ -32,29 +38,35 @@ pub struct CredentialView {
 }
 
 /// What kind it is, and what it opens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum GoodFor {
     AccessToken {
+        #[schema(value_type = Vec<String>)]
         audiences: BTreeSet<Audience>,
+        #[schema(value_type = Vec<String>)]
         scopes: BTreeSet<Scope>,
     },
     SecretLease {
+        #[schema(value_type = String)]
         path: SecretPath,
         version: u32,
     },
     JwtSvid {
+        #[schema(value_type = String)]
         audience: Audience,
     },
     X509Svid {
+        #[schema(value_type = String)]
         serial: Serial,
         /// The thumbprint of the certified key.
+        #[schema(value_type = String)]
         key: Thumbprint,
     },
 }
 
 /// Where it stands now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StateView {
     Live,
@@ -72,7 +84,7 @@ pub enum StateView {
 }
 
 /// What a revocation makes of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RecallView {
     Revoked,

@@ -1,9 +1,13 @@
 //! From the bytes of an operator's request to values.
 
+use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use utoipa::ToSchema;
 
+use super::failed::Failed;
 use super::gate::Operator;
 use crate::broker::open::Opened;
 use crate::broker::revoke::{Order, TaskRef};
@@ -12,6 +16,7 @@ use crate::domain::ids::BadId;
 use crate::domain::name::BadName;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
+use crate::surface::http::form::media_type;
 
 /// The text names no task.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,19 +27,61 @@ pub enum BadTaskRef {
     Name(#[from] BadName),
 }
 
-#[derive(Deserialize)]
+/// A body of JSON.
+pub(super) struct Sent<T>(pub(super) T);
+
+/// A body of JSON, or none at all.
+pub(super) struct SentOrNot<T>(pub(super) T);
+
+/// What an operator opens, and for whom.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct RawOpening {
+#[schema(example = json!({
+    "task": "desk/case/4711", "profile": "support",
+    "agent": "spiffe://writ.example/agent/triage", "reason": "on call",
+}))]
+pub(super) struct Opening {
     task: String,
     profile: String,
+    /// Its SPIFFE ID.
     agent: String,
     reason: Option<String>,
 }
 
-#[derive(Deserialize, Default)]
+/// Why something is ordered.
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct RawOrder {
+#[schema(example = json!({ "reason": "token in a public log" }))]
+pub(super) struct Reason {
     reason: Option<String>,
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
+    type Rejection = Failed;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failed> {
+        let kind = media_type(request.headers()).to_owned();
+        let body = whole(request, state).await?;
+        Ok(Self(json(&kind, &body)?))
+    }
+}
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for SentOrNot<T> {
+    type Rejection = Failed;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failed> {
+        let kind = media_type(request.headers()).to_owned();
+        let body = whole(request, state).await?;
+        if body.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        Ok(Self(json(&kind, &body)?))
+    }
+}
+
+async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Error> {
+    let body = Bytes::from_request(request, state).await;
+    body.map_err(|_| malformed("the body was cut off".to_owned(), "body"))
 }
 
 /// A task by its id or by its external name. A name has a slash and an id has none, so that neither
@@ -61,28 +108,47 @@ pub(super) fn condition(raw: &RawCondition, now: Timestamp) -> Result<Condition,
         .map_err(|bad| malformed(bad.to_string(), "where"))
 }
 
-/// Reads a JSON body, whatever its content type says.
-pub(super) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|e| malformed(format!("the body: {e}"), "body"))
-}
-
-/// Reads a JSON body that may be left out.
-pub(super) fn json_or_default<T: DeserializeOwned + Default>(body: &Bytes) -> Result<T, Error> {
-    if body.is_empty() {
-        return Ok(T::default());
+/// Reads a JSON body.
+fn json<T: DeserializeOwned>(kind: &str, body: &[u8]) -> Result<T, Error> {
+    if !kind.eq_ignore_ascii_case("application/json") {
+        let what = "the body has to be application/json";
+        return Err(malformed(what.to_owned(), "body"));
     }
-    json(body)
+    // A list would be read as the members of an object, in their order and without their names.
+    if body
+        .trim_ascii_start()
+        .first()
+        .is_some_and(|first| *first != b'{')
+    {
+        return Err(malformed("the body has to be an object".to_owned(), "body"));
+    }
+    serde_json::from_slice(body).map_err(|e| malformed(unread(&e), "body"))
 }
 
-/// Who orders, and the reason in the body, if there is one.
-pub(super) fn order(operator: &Operator, body: &Bytes) -> Result<Order, Error> {
-    let raw: RawOrder = json_or_default(body)?;
-    order_for(operator, raw.reason)
+/// Why a body cannot be read: which member, and never what was in it.
+fn unread(error: &serde_json::Error) -> String {
+    if error.classify() != Category::Data {
+        let (line, column) = (error.line(), error.column());
+        return format!("the body is no JSON, at line {line} column {column}");
+    }
+    let text = error.to_string();
+    let text = match (text.split_once(": "), text.rfind(", expected")) {
+        (Some((what @ ("invalid type" | "invalid value"), _)), Some(at)) => {
+            format!("{what}{}", text.get(at..).unwrap_or_default())
+        }
+        _ => text,
+    };
+    let text: String = text.chars().take(LONGEST_TEXT).collect();
+    format!("the body: {text}")
+}
+
+/// Who orders, and the reason, if there is one.
+pub(super) fn order(operator: &Operator, told: Reason) -> Result<Order, Error> {
+    order_for(operator, told.reason)
 }
 
 /// What an operator opens, and for whom.
-pub(super) fn opening(operator: &Operator, body: &Bytes) -> Result<(Opened, Order), Error> {
-    let raw: RawOpening = json(body)?;
+pub(super) fn opening(operator: &Operator, raw: Opening) -> Result<(Opened, Order), Error> {
     let opened = Opened {
         task: parse(&raw.task, "task")?,
         profile: parse(&raw.profile, "profile")?,
@@ -120,6 +186,9 @@ pub(super) fn malformed(what: String, field: &str) -> Error {
 
 /// It is kept in the audit log for good.
 const LONGEST_REASON: usize = 512;
+
+/// Of what is told about a body; the name of an unknown member is whatever was sent.
+const LONGEST_TEXT: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -173,16 +242,40 @@ mod tests {
             "[]",
             "{",
         ] {
-            let refused = order(&operator(), &Bytes::from(bad.to_owned())).unwrap_err();
+            let told = json("application/json", bad.as_bytes());
+            let refused = told.and_then(|told| order(&operator(), told)).unwrap_err();
             assert_eq!(refused.code(), Code::RequestMalformed, "{bad}");
         }
     }
 
+    /// A68: whoever puts a secret into the wrong place does not find it in an error.
     #[test]
-    fn no_body_is_an_order_without_a_reason() {
-        let given = order(&operator(), &Bytes::new()).unwrap();
+    fn a68_what_cannot_be_read_is_not_repeated() {
+        for bad in [
+            r#"{"at_once":"canary-1"}"#,
+            r#"{"at_once":true} canary-1"#,
+            r#"{"at_once":canary-1}"#,
+            r#""canary-1, expected""#,
+        ] {
+            let told = json::<crate::surface::http::admin::keys::KeyStep>(
+                "application/json",
+                bad.as_bytes(),
+            );
+            let refused = told.unwrap_err();
+            assert!(!format!("{refused:?}").contains("canary"), "{refused:?}");
+        }
+        let long = format!(r#"{{"{}":1}}"#, "x".repeat(100_000));
+        let refused = json::<Reason>("application/json", long.as_bytes()).err();
+        assert!(refused.unwrap().public().len() < 2 * LONGEST_TEXT);
+    }
+
+    #[test]
+    fn an_order_has_its_reason_or_none() {
+        let given = order(&operator(), Reason::default()).unwrap();
         assert_eq!((given.by.as_str(), given.reason), ("uid:0", None));
-        let given = order(&operator(), &Bytes::from_static(br#"{"reason":"leaked"}"#)).unwrap();
+        let told = json("application/json", br#"{"reason":"leaked"}"#).unwrap();
+        let given = order(&operator(), told).unwrap();
         assert_eq!(given.reason.as_deref(), Some("leaked"));
+        assert!(json::<Reason>("text/plain", b"{}").is_err());
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::advice::advice;
 use super::when::When;
@@ -18,13 +19,14 @@ use crate::ledger::entry::{Event, FactMark, Leaf, Refused, Subject};
 use crate::store::StoredEntry;
 
 /// The whole trace of a refusal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
     pub id: String,
     pub at: When,
     pub verdict: Verdict,
     /// What was asked for: `issue`, `renew`, `read`.
     pub verb: String,
+    #[schema(value_type = String)]
     pub code: Code,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub field: Option<String>,
@@ -37,11 +39,14 @@ pub struct Explanation {
     /// What it was not told.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub internal: Option<String>,
+    #[schema(value_type = Object)]
     pub subject: Subject,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<Object>)]
     pub identity: Option<Identity>,
     /// SHA-256 of the evidence, to find the same evidence again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub evidence: Option<Digest>,
     pub policies: Vec<String>,
     pub facts: Vec<FactView>,
@@ -51,7 +56,7 @@ pub struct Explanation {
 }
 
 /// Whether something was known to be false, or not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Denied,
@@ -59,9 +64,10 @@ pub enum Verdict {
 }
 
 /// A fact that the decision rested on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FactView {
     pub record: String,
+    #[schema(value_type = String)]
     pub via: Via,
     pub observed_at: When,
     /// How old it was when it was decided on, in milliseconds.
@@ -72,14 +78,14 @@ pub struct FactView {
 }
 
 /// Something that ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EndedView {
     pub what: EndedKind,
     pub id: String,
 }
 
 /// What it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EndedKind {
     Task,

@@ -1,6 +1,7 @@
 //! Entries of the log, as a task's history shows them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::when::When;
 use crate::domain::position::DenialId;
@@ -9,7 +10,7 @@ use crate::ledger::entry::{Event, Leaf};
 use crate::store::StoredEntry;
 
 /// One line of a history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EntryView {
     pub at: When,
     /// The writer that made it, and its number there.
@@ -18,6 +19,7 @@ pub struct EntryView {
     pub event: String,
     /// Why, where something was refused or ended.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub code: Option<Code>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub field: Option<String>,

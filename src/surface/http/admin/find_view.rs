@@ -1,6 +1,7 @@
 //! What was found, as operators see it. The text that was looked for is not part of it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::credential_view::CredentialView;
 use super::task_view::{EndView, LineageView, TaskView};
@@ -13,7 +14,7 @@ use crate::domain::session::{Session, SessionState};
 use crate::domain::time::Timestamp;
 
 /// Everything that the text may have meant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FoundView {
     pub found: Vec<HitView>,
     /// The search stopped at its bound.
@@ -21,17 +22,21 @@ pub struct FoundView {
 }
 
 /// One of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HitView {
     /// What the text was taken for.
     pub by: ByView,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub task_id: Option<TaskId>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub task_name: Option<TaskName>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub lineage_id: Option<LineageId>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub workload: Option<SpiffeId>,
     /// Absent when the row was swept: then the task was over for an hour at least.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -45,7 +50,7 @@ pub struct HitView {
 }
 
 /// How the text was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ByView {
     AccessToken,
@@ -68,8 +73,9 @@ pub enum ByView {
 }
 
 /// A session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SessionView {
+    #[schema(value_type = String)]
     pub id: SessionId,
     /// Whether it has a key, and so a renewal handle.
     pub keyed: bool,

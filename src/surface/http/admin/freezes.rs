@@ -1,27 +1,30 @@
 //! `/api/v1/freezes`: what is stopped for a while, and letting it go on.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::{Extension, Json};
-use bytes::Bytes;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::decode::{Reason, Sent, SentOrNot};
 use super::failed::Failed;
 use super::gate::Operator;
 use super::when::When;
 use super::{Answer, Shared, decode};
 use crate::domain::freeze::{Freeze, FreezeScope};
 use crate::domain::time::Timestamp;
+use crate::surface::http::segment::Segment;
 
 /// The freezes that hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FreezeList {
     pub freezes: Vec<FreezeView>,
 }
 
 /// A freeze.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FreezeView {
+    #[schema(value_type = String)]
     pub scope: FreezeScope,
     pub at: When,
     /// When it ends by itself.
@@ -34,8 +37,11 @@ pub struct FreezeView {
 }
 
 /// What is to be frozen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "scope": "repository/github/812345", "until": "2026-03-01T06:00:00Z", "reason": "workflow was tampered with",
+}))]
 pub struct NewFreeze {
     pub scope: String,
     /// RFC 3339.
@@ -53,9 +59,8 @@ pub(super) async fn list(State(state): Shared) -> Answer<FreezeList> {
 pub(super) async fn freeze(
     State(state): Shared,
     Extension(operator): Extension<Operator>,
-    body: Bytes,
+    Sent(wanted): Sent<NewFreeze>,
 ) -> Result<(StatusCode, Json<FreezeView>), Failed> {
-    let wanted: NewFreeze = decode::json(&body)?;
     let scope: FreezeScope = decode::parse(&wanted.scope, "scope")?;
     let until: Timestamp = decode::parse(&wanted.until, "until")?;
     let order = decode::order_for(&operator, wanted.reason)?;
@@ -65,12 +70,12 @@ pub(super) async fn freeze(
 
 pub(super) async fn lift(
     State(state): Shared,
-    Path(scope): Path<String>,
+    Segment(scope): Segment,
     Extension(operator): Extension<Operator>,
-    body: Bytes,
+    SentOrNot(told): SentOrNot<Reason>,
 ) -> Answer<FreezeView> {
     let scope: FreezeScope = decode::parse(&scope, "scope")?;
-    let order = decode::order(&operator, &body)?;
+    let order = decode::order(&operator, told)?;
     let lifted = state.broker.lift(&scope, &order).await?;
     Ok(Json(FreezeView::from(&lifted)))
 }

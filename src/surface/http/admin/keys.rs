@@ -1,12 +1,13 @@
 //! `/api/v1/keys`: the broker's own keys and their lives. Private bytes are never in an answer.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::{Extension, Json};
-use bytes::Bytes;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use writ_keys::{KeyRow, KeyState, Purpose};
 
+use super::decode::{Sent, SentOrNot};
 use super::failed::Failed;
 use super::gate::Operator;
 use super::when::When;
@@ -14,15 +15,16 @@ use super::{Answer, Shared, decode};
 use crate::broker::administer::Haste;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
+use crate::surface::http::segment::Segment;
 
 /// Every key, withdrawn ones included.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyList {
     pub keys: Vec<KeyView>,
 }
 
 /// A key, without its bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyView {
     pub id: String,
     pub purpose: String,
@@ -33,15 +35,17 @@ pub struct KeyView {
 }
 
 /// What a new key is for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "purpose": "access_token" }))]
 pub struct NewKey {
     pub purpose: String,
 }
 
 /// How a key is to move.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(example = json!({ "at_once": false }))]
 pub struct KeyStep {
     /// Activate it although verifiers may not have heard of it yet.
     pub at_once: bool,
@@ -56,9 +60,8 @@ pub(super) async fn list(State(state): Shared) -> Answer<KeyList> {
 pub(super) async fn prepare(
     State(state): Shared,
     Extension(operator): Extension<Operator>,
-    body: Bytes,
+    Sent(wanted): Sent<NewKey>,
 ) -> Result<(StatusCode, Json<KeyView>), Failed> {
-    let wanted: NewKey = decode::json(&body)?;
     let purpose: Purpose = decode::parse(&wanted.purpose, "purpose")?;
     let order = decode::plain_order(&operator);
     let row = state.broker.prepare_key(purpose, &order).await?;
@@ -67,12 +70,11 @@ pub(super) async fn prepare(
 
 pub(super) async fn step(
     State(state): Shared,
-    Path((id, step)): Path<(String, String)>,
+    Segment((id, step)): Segment<(String, String)>,
     Extension(operator): Extension<Operator>,
-    body: Bytes,
+    SentOrNot(wanted): SentOrNot<KeyStep>,
 ) -> Answer<KeyView> {
     let next = state_after(&step)?;
-    let wanted: KeyStep = decode::json_or_default(&body)?;
     let haste = if wanted.at_once {
         Haste::AtOnce
     } else {

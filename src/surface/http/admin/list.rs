@@ -99,4 +99,4 @@ fn read(uri: &Uri) -> Result<RawPage, Error> {
 }
 
 const USUAL_PAGE: u32 = 50;
-const LARGEST_PAGE: u32 = 200;
+pub(super) const LARGEST_PAGE: u32 = 200;

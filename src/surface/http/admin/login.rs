@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::gate::{Operator, Operators};
 use super::when::When;
@@ -13,7 +14,7 @@ use super::{AdminState, Answer};
 use crate::error::{Code, Error};
 
 /// How `writ login` gets a token. None of it is secret: the client is a public one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LoginView {
     pub issuer: String,
     pub client_id: String,
@@ -21,7 +22,7 @@ pub struct LoginView {
 }
 
 /// Who asks, as the log names them, with their roles, and until when a token says so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OperatorView {
     pub operator: String,
     pub roles: Vec<String>,

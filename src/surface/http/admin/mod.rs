@@ -1,6 +1,6 @@
 //! The operators' API, served on the admin Unix socket and, where it is configured, on a listener of its own
 //! behind OpenID Connect; never on the public one. Who may call is decided by `gate`, before any route is
-//! looked at, and which route takes which role by [`table`]; what happens is decided by the broker.
+//! looked at, and which route takes which role by [`table()`]; what happens is decided by the broker.
 //!
 //! A task is named in the path by its id, or by its external name with every `/` written `%2F`:
 //! `/api/v1/tasks/github%2F812345%2F99001%2F1/revoke`. A secret's path is always last, and may be
@@ -10,12 +10,12 @@
 use std::sync::Arc;
 
 use axum::routing::get;
-use axum::{Json, Router, middleware};
+use axum::{Extension, Json, Router, middleware};
 use http::Uri;
 
 use crate::broker::Broker;
-use crate::domain::role::Role;
 use crate::error::{Code, Error};
+use crate::surface::http::openapi::{self, Document};
 
 pub mod advice;
 pub mod audit;
@@ -33,6 +33,7 @@ mod list;
 pub mod login;
 pub mod night;
 pub mod revocations;
+mod routes;
 pub mod secrets;
 pub mod table;
 pub mod task_view;
@@ -42,7 +43,7 @@ pub mod when;
 
 use failed::Failed;
 use gate::{Gate, Operators};
-use table::Table;
+pub use routes::table;
 
 /// What the handlers work with.
 pub struct AdminState {
@@ -53,35 +54,6 @@ pub struct AdminState {
 type Shared = axum::extract::State<Arc<AdminState>>;
 type Answer<T> = Result<Json<T>, Failed>;
 
-/// Every route of operators. The roles stand here and nowhere else.
-pub fn table() -> Table {
-    use Role::{Admin, Operator, Viewer};
-    Table::default()
-        .get(Viewer, "/api/v1/whoami", login::whoami)
-        .get(Viewer, "/api/v1/tasks", tasks::list)
-        .post(Operator, "/api/v1/tasks", tasks::open)
-        .get(Viewer, "/api/v1/tasks/{task}", tasks::show)
-        .post(Operator, "/api/v1/tasks/{task}/revoke", tasks::revoke)
-        .post(Operator, "/api/v1/tasks/{task}/close", tasks::close)
-        .get(Viewer, "/api/v1/tasks/{task}/exposure", night::exposure)
-        .get(Viewer, "/api/v1/denials/{id}", denials::show)
-        .post(Viewer, "/api/v1/find", night::find)
-        .get(Viewer, "/api/v1/freezes", freezes::list)
-        .post(Operator, "/api/v1/freezes", freezes::freeze)
-        .post(Operator, "/api/v1/freezes/{scope}/lift", freezes::lift)
-        .get(Viewer, "/api/v1/why/{about}", night::why)
-        .post(Operator, "/api/v1/revocations", revocations::revoke)
-        .post(Viewer, "/api/v1/revocations/preview", revocations::preview)
-        .get(Viewer, "/api/v1/secrets", secrets::list)
-        .put(Admin, "/api/v1/secrets/{*path}", secrets::store)
-        .delete(Admin, "/api/v1/secrets/{*path}", secrets::delete)
-        .get(Viewer, "/api/v1/keys", keys::list)
-        .post(Admin, "/api/v1/keys", keys::prepare)
-        .post(Admin, "/api/v1/keys/{id}/{step}", keys::step)
-        .get(Viewer, "/api/v1/audit/checkpoint", audit::checkpoint)
-        .get(Viewer, "/api/v1/audit/export", audit::export)
-}
-
 /// The routes of operators at one listener. Whoever is no operator gets the same refusal from all of them,
 /// and from what is no route; where tokens are shown, everybody may learn whose.
 pub fn router(state: Arc<AdminState>) -> Router {
@@ -90,7 +62,10 @@ pub fn router(state: Arc<AdminState>) -> Router {
         clock: Arc::clone(&state.broker.clock),
     };
     let gate = middleware::from_fn_with_state(gate, gate::require);
-    let routes = table().router().fallback(absent).layer(gate);
+    let table = table();
+    let document = Document(Arc::new(openapi::operators(table.routes())));
+    let routes = table.router().layer(Extension(document));
+    let routes = routes.fallback(absent).layer(gate);
     let routes = match &state.operators {
         Operators::Local(_) => routes,
         Operators::Remote(_) => routes.route(login::PATH, get(login::client)),

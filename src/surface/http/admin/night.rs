@@ -1,9 +1,10 @@
 //! What is asked at night: `/api/v1/find`, `/api/v1/why/{about}`, `/api/v1/tasks/{task}/exposure`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::denial_view::Explanation;
 use super::entry_view::EntryView;
@@ -22,9 +23,10 @@ use crate::domain::ids::{LineageId, TaskId};
 use crate::domain::name::InstanceName;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
+use crate::surface::http::segment::Segment;
 
 /// The refusals about something, and the events behind them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WhyView {
     pub tasks: Vec<TaskView>,
     /// Newest first; those that came before there was a task are among them.
@@ -36,22 +38,27 @@ pub struct WhyView {
 }
 
 /// The secret values that a task has read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExposureView {
+    #[schema(value_type = String)]
     pub task: TaskId,
     pub values: Vec<ValueView>,
     pub more: bool,
 }
 
 /// One version of one secret that is known to whoever had the instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ValueView {
+    #[schema(value_type = String)]
     pub path: SecretPath,
     pub version: u32,
+    #[schema(value_type = String)]
     pub lineage: LineageId,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub instance: Option<InstanceName>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub workload: Option<SpiffeId>,
     pub first_read_at: When,
     pub last_read_at: When,
@@ -65,7 +72,7 @@ pub(super) async fn find(State(state): Shared, body: Bytes) -> Answer<FoundView>
     Ok(Json(FoundView::of(&found, state.broker.clock.now())))
 }
 
-pub(super) async fn why(State(state): Shared, Path(about): Path<String>) -> Answer<WhyView> {
+pub(super) async fn why(State(state): Shared, Segment(about): Segment) -> Answer<WhyView> {
     let about = about.trim();
     if about.is_empty() || about.len() > LONGEST || is_secret(about) {
         let what = "name a run's page, a task or a denial; a secret belongs into the body of find";
@@ -75,10 +82,7 @@ pub(super) async fn why(State(state): Shared, Path(about): Path<String>) -> Answ
     Ok(Json(WhyView::of(&told, state.broker.clock.now())))
 }
 
-pub(super) async fn exposure(
-    State(state): Shared,
-    Path(task): Path<String>,
-) -> Answer<ExposureView> {
+pub(super) async fn exposure(State(state): Shared, Segment(task): Segment) -> Answer<ExposureView> {
     let which = decode::task_ref(&task)
         .map_err(|e| Failed::from(decode::malformed(e.to_string(), "task")))?;
     Ok(Json(ExposureView::from(

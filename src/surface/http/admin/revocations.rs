@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::decode::Sent;
 use super::gate::Operator;
 use super::list::List;
 use super::task_view::TaskView;
@@ -23,17 +24,19 @@ use crate::error::{Code, Error};
 use crate::mint::cursor::Cursor;
 
 /// Which tasks are looked for, and from where on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "where": "repository_id=812345 and issued>-2h" }))]
 pub struct Wanted {
     pub r#where: String,
     /// As the last answer had it as `next`: with the condition as that answer had it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub cursor: Option<Cursor>,
 }
 
 /// What would be revoked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PreviewView {
     /// The condition with its times in full: ask for the next part with it.
     pub r#where: String,
@@ -44,11 +47,12 @@ pub struct PreviewView {
     pub claims_met: BTreeSet<String>,
     pub looked_at: u32,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub next: Option<Cursor>,
 }
 
 /// An open task that fits, with what is out under it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MatchView {
     #[serde(flatten)]
     pub task: TaskView,
@@ -56,7 +60,7 @@ pub struct MatchView {
 }
 
 /// Credentials, counted by where they stand.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TallyView {
     pub live: u32,
     pub revoked: u32,
@@ -72,19 +76,27 @@ pub struct TallyView {
 }
 
 /// What is to be revoked: one kind of thing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(example = json!({
+    "tasks": ["task_018f2b3c4d5e7f60a1b2c3d4e5f60718"], "reason": "workflow was tampered with",
+}))]
 pub struct NewRevocation {
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
     pub tasks: Vec<TaskId>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub lineage: Option<LineageId>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub credential: Option<CredentialId>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub workload: Option<SpiffeId>,
     /// RFC 7638 thumbprint of a session key.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub key: Option<Thumbprint>,
     /// RFC 3339: until when a workload or a key is barred; 72 hours where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,13 +109,13 @@ pub struct NewRevocation {
 }
 
 /// What became of each.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RevocationView {
     pub results: Vec<FateView>,
 }
 
 /// What became of one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FateView {
     /// `task`, `lineage`, `credential`, `workload`, `key`.
     pub of: String,
@@ -111,12 +123,13 @@ pub struct FateView {
     pub outcome: FateKind,
     /// Why it is stuck.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub code: Option<Code>,
     pub credentials: TallyView,
 }
 
 /// What was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FateKind {
     Revoked,
@@ -129,9 +142,8 @@ pub enum FateKind {
 pub(super) async fn preview(
     State(state): Shared,
     Extension(operator): Extension<Operator>,
-    body: Bytes,
+    Sent(wanted): Sent<Wanted>,
 ) -> Answer<PreviewView> {
-    let wanted: Wanted = decode::json(&body)?;
     let condition: RawCondition = decode::parse(&wanted.r#where, "where")?;
     let now = state.broker.clock.now();
     let condition = decode::condition(&condition, now)?;
@@ -146,9 +158,8 @@ pub(super) async fn preview(
 pub(super) async fn revoke(
     State(state): Shared,
     Extension(operator): Extension<Operator>,
-    body: Bytes,
+    Sent(wanted): Sent<NewRevocation>,
 ) -> Answer<RevocationView> {
-    let wanted: NewRevocation = decode::json(&body)?;
     let mut order = decode::order_for(&operator, wanted.reason.clone())?;
     if let Some(text) = &wanted.r#where {
         let condition: RawCondition = decode::parse(text, "where")?;

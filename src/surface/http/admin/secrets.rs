@@ -1,11 +1,12 @@
 //! `/api/v1/secrets`: put and delete; there is no route that gives a value back.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::{Extension, Json};
 use http::{StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::failed::Failed;
@@ -18,19 +19,22 @@ use crate::domain::secret::Secret;
 use crate::error::Error;
 use crate::mint::cursor::Cursor;
 use crate::store::SecretListing;
+use crate::surface::http::segment::Segment;
 
 /// A part of all secrets, by path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SecretPage {
     pub secrets: Vec<SecretView>,
     /// What to ask for as `cursor`, where there may be more.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub next: Option<Cursor>,
 }
 
 /// A secret, without its value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SecretView {
+    #[schema(value_type = String)]
     pub path: SecretPath,
     /// The newest version.
     pub version: u32,
@@ -38,8 +42,9 @@ pub struct SecretView {
 }
 
 /// The version that holds the value that was sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stored {
+    #[schema(value_type = String)]
     pub path: SecretPath,
     pub version: u32,
     /// It held the value already: nothing was written.
@@ -67,7 +72,7 @@ pub(super) async fn list(
 /// The body is the value, byte for byte.
 pub(super) async fn store(
     State(state): Shared,
-    Path(path): Path<String>,
+    Segment(path): Segment,
     Extension(operator): Extension<Operator>,
     body: Body,
 ) -> Answer<Stored> {
@@ -84,7 +89,7 @@ pub(super) async fn store(
 
 pub(super) async fn delete(
     State(state): Shared,
-    Path(path): Path<String>,
+    Segment(path): Segment,
     Extension(operator): Extension<Operator>,
 ) -> Result<StatusCode, Failed> {
     let path: SecretPath = decode::parse(&path, "path")?;

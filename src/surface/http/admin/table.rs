@@ -1,87 +1,47 @@
-//! The one table of operators' routes: each has its method, its path and the role that it takes, and there is
-//! no other way to a handler.
+//! The form of the table of operators' routes: each route has the role that it takes, and there is no other
+//! way to a handler.
 
 use std::sync::Arc;
 
-use axum::handler::Handler;
-use axum::routing::{self, MethodRouter};
 use axum::{Router, middleware};
-use http::Method;
 
 use super::{AdminState, gate};
 use crate::domain::role::Role;
+use crate::surface::http::route::{Caller, Route};
 
-/// A route and the role that it takes.
-#[derive(Debug)]
-pub struct Row {
-    pub method: Method,
-    pub path: &'static str,
-    pub role: Role,
-    handler: MethodRouter<Arc<AdminState>>,
+/// A route of operators, as its handler sees it.
+pub type OperatorRoute = Route<Arc<AdminState>>;
+
+/// All routes of one API, each with its role.
+#[derive(Default)]
+#[must_use]
+pub struct Table {
+    roles: Vec<Role>,
+    routes: Vec<OperatorRoute>,
 }
 
-/// All routes of one API.
-#[derive(Debug, Default)]
-pub struct Table(Vec<Row>);
-
 impl Table {
-    pub fn rows(&self) -> &[Row] {
-        &self.0
+    pub fn routes(&self) -> &[OperatorRoute] {
+        &self.routes
     }
 
-    pub(super) fn get<H, T>(self, role: Role, path: &'static str, handler: H) -> Self
-    where
-        H: Handler<T, Arc<AdminState>>,
-        T: 'static,
-    {
-        self.with(Method::GET, role, path, routing::get(handler))
+    /// Each route with the role that it takes.
+    pub fn rows(&self) -> impl Iterator<Item = (Role, &OperatorRoute)> {
+        self.roles.iter().copied().zip(&self.routes)
     }
 
-    pub(super) fn post<H, T>(self, role: Role, path: &'static str, handler: H) -> Self
-    where
-        H: Handler<T, Arc<AdminState>>,
-        T: 'static,
-    {
-        self.with(Method::POST, role, path, routing::post(handler))
-    }
-
-    pub(super) fn put<H, T>(self, role: Role, path: &'static str, handler: H) -> Self
-    where
-        H: Handler<T, Arc<AdminState>>,
-        T: 'static,
-    {
-        self.with(Method::PUT, role, path, routing::put(handler))
-    }
-
-    pub(super) fn delete<H, T>(self, role: Role, path: &'static str, handler: H) -> Self
-    where
-        H: Handler<T, Arc<AdminState>>,
-        T: 'static,
-    {
-        self.with(Method::DELETE, role, path, routing::delete(handler))
-    }
-
-    fn with(
-        mut self,
-        method: Method,
-        role: Role,
-        path: &'static str,
-        handler: MethodRouter<Arc<AdminState>>,
-    ) -> Self {
-        self.0.push(Row {
-            method,
-            path,
-            role,
-            handler,
-        });
+    pub(super) fn with(mut self, role: Role, route: OperatorRoute) -> Self {
+        self.roles.push(role);
+        self.routes.push(route.by(Caller::Operator(role)));
         self
     }
 
     /// The routes, each behind its role.
     pub(super) fn router(self) -> Router<Arc<AdminState>> {
-        self.0.into_iter().fold(Router::new(), |routes, row| {
-            let reach = middleware::from_fn_with_state(row.role, gate::reach);
-            routes.route(row.path, row.handler.route_layer(reach))
+        let rows = self.roles.into_iter().zip(self.routes);
+        rows.fold(Router::new(), |router, (role, route)| {
+            let reach = middleware::from_fn_with_state(role, gate::reach);
+            router.route(route.path, route.handler.route_layer(reach))
         })
     }
 }

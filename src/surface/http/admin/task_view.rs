@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::credential_view::CredentialView;
 use super::entry_view::EntryView;
@@ -20,32 +21,37 @@ use crate::error::Code;
 use crate::mint::cursor::Cursor;
 
 /// A part of all tasks, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskPage {
     pub tasks: Vec<TaskView>,
     /// What to ask for as `cursor`, where there may be more.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub next: Option<Cursor>,
 }
 
 /// A task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskView {
+    #[schema(value_type = String)]
     pub id: TaskId,
+    #[schema(value_type = String)]
     pub name: TaskName,
+    #[schema(value_type = String)]
     pub profile: ProfileName,
     pub state: TaskStanding,
     pub opened_at: When,
     pub deadline: When,
     /// For whom an operator opened it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub agent: Option<SpiffeId>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ended: Option<EndView>,
 }
 
 /// Where a task stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskStanding {
     Open,
@@ -55,8 +61,9 @@ pub enum TaskStanding {
 }
 
 /// How and when something ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EndView {
+    #[schema(value_type = String)]
     pub code: Code,
     pub at: When,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -68,9 +75,10 @@ pub struct EndView {
 }
 
 /// A task with what is at work in it, what is out under it, and what happened last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskDetail {
     pub task: TaskView,
+    #[schema(value_type = Object)]
     pub grants: Grants,
     pub lineages: Vec<LineageView>,
     /// Those that have not expired.
@@ -80,10 +88,13 @@ pub struct TaskDetail {
 }
 
 /// One instance at work.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LineageView {
+    #[schema(value_type = String)]
     pub id: LineageId,
+    #[schema(value_type = String)]
     pub instance: InstanceName,
+    #[schema(value_type = String)]
     pub identity: SpiffeId,
     /// The claims that may never differ under it.
     pub claims: BTreeMap<String, String>,
@@ -94,14 +105,14 @@ pub struct LineageView {
 }
 
 /// A tie to one record, and what must stay as it was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BindingView {
     pub record: String,
     pub pins: BTreeMap<String, String>,
 }
 
 /// What a revocation or a closing did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ended {
     pub outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -110,7 +121,7 @@ pub struct Ended {
 }
 
 /// Which of the three it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Ended,

@@ -1,16 +1,17 @@
 //! `/api/v1/tasks`: what is at work, opening and ending it.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::{Extension, Json};
-use bytes::Bytes;
 use http::Uri;
 
+use super::decode::{Opening, Reason, Sent, SentOrNot};
 use super::failed::Failed;
 use super::gate::Operator;
 use super::list::List;
 use super::task_view::{Ended, TaskDetail, TaskPage, TaskView};
 use super::{AdminState, Answer, Shared, decode};
 use crate::broker::revoke::{Ending, TaskRef};
+use crate::surface::http::segment::Segment;
 
 pub(super) async fn list(
     State(state): Shared,
@@ -31,34 +32,34 @@ pub(super) async fn list(
 pub(super) async fn open(
     State(state): Shared,
     Extension(operator): Extension<Operator>,
-    body: Bytes,
+    Sent(opening): Sent<Opening>,
 ) -> Answer<TaskView> {
-    let (opened, order) = decode::opening(&operator, &body)?;
+    let (opened, order) = decode::opening(&operator, opening)?;
     let task = state.broker.open_task(&opened, &order).await?;
     Ok(Json(TaskView::of(&task, state.broker.clock.now())))
 }
 
-pub(super) async fn show(State(state): Shared, Path(task): Path<String>) -> Answer<TaskDetail> {
+pub(super) async fn show(State(state): Shared, Segment(task): Segment) -> Answer<TaskDetail> {
     let found = state.broker.inspect(&which(&task)?, HISTORY).await?;
     Ok(Json(TaskDetail::of(&found, state.broker.clock.now())))
 }
 
 pub(super) async fn revoke(
     State(state): Shared,
-    Path(task): Path<String>,
+    Segment(task): Segment,
     Extension(operator): Extension<Operator>,
-    body: Bytes,
+    SentOrNot(told): SentOrNot<Reason>,
 ) -> Answer<Ended> {
-    end(&state, &task, Ending::Revoke, &operator, &body).await
+    end(&state, &task, Ending::Revoke, &operator, told).await
 }
 
 pub(super) async fn close(
     State(state): Shared,
-    Path(task): Path<String>,
+    Segment(task): Segment,
     Extension(operator): Extension<Operator>,
-    body: Bytes,
+    SentOrNot(told): SentOrNot<Reason>,
 ) -> Answer<Ended> {
-    end(&state, &task, Ending::Close, &operator, &body).await
+    end(&state, &task, Ending::Close, &operator, told).await
 }
 
 async fn end(
@@ -66,9 +67,9 @@ async fn end(
     task: &str,
     ending: Ending,
     operator: &Operator,
-    body: &Bytes,
+    told: Reason,
 ) -> Answer<Ended> {
-    let order = decode::order(operator, body)?;
+    let order = decode::order(operator, told)?;
     let reach = state.broker.end_task(&which(task)?, ending, &order).await?;
     Ok(Json(Ended::of(&reach, state.broker.clock.now())))
 }
