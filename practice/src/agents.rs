@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::clock::{self, Clock};
@@ -87,7 +88,23 @@ pub(crate) fn routes(agents: &Arc<Agents>) -> Router {
             gated(Target::Discovery, get(discovery)),
         )
         .route("/keys", gated(Target::Jwks, get(keys)))
+        .route("/control/tokens", post(token))
         .with_state(Arc::clone(agents))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    agent: String,
+    audience: String,
+}
+
+async fn token(
+    State(agents): State<Arc<Agents>>,
+    Json(wanted): Json<Wanted>,
+) -> Result<Json<Value>, WorldError> {
+    let value = agents.token(&wanted.agent, &wanted.audience)?;
+    Ok(Json(json!({ "value": value })))
 }
 
 async fn discovery(State(agents): State<Arc<Agents>>) -> Json<Value> {

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ring::hmac;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use crate::error::WorldError;
 use crate::hooks::Delivery;
@@ -30,11 +32,11 @@ pub(crate) struct Courier {
 }
 
 impl Courier {
-    pub(crate) fn new() -> Result<Self, WorldError> {
-        Ok(Self {
-            http: http_client(USER_AGENT)?,
+    pub(crate) fn new(http: reqwest::Client) -> Self {
+        Self {
+            http,
             log: Mutex::default(),
-        })
+        }
     }
 
     /// The last deliveries, oldest first.
@@ -103,15 +105,29 @@ impl Courier {
 }
 
 /// A client for plain HTTP: it trusts no certificate authority and follows no redirect.
+pub fn http_client(user_agent: &str) -> Result<reqwest::Client, WorldError> {
+    client(user_agent, rustls::RootCertStore::empty())
+}
+
+/// What delivers webhooks; over TLS to who is certified by one of these authorities, in PEM.
+pub(crate) fn hook_client(authorities: &str) -> Result<reqwest::Client, WorldError> {
+    let mut roots = rustls::RootCertStore::empty();
+    for authority in CertificateDer::pem_slice_iter(authorities.as_bytes()) {
+        let authority = authority.map_err(|_| WorldError::Authorities)?;
+        roots.add(authority)?;
+    }
+    client(USER_AGENT, roots)
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the practice world is the outside: it has no part in the broker's outbound client"
 )]
-pub fn http_client(user_agent: &str) -> Result<reqwest::Client, WorldError> {
+fn client(user_agent: &str, roots: rustls::RootCertStore) -> Result<reqwest::Client, WorldError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_root_certificates(roots)
         .with_no_client_auth();
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)

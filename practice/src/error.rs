@@ -28,6 +28,8 @@ pub enum WorldError {
     Signing,
     #[error("the webhook client cannot be made")]
     HookClient(#[source] reqwest::Error),
+    #[error("the authorities for webhooks are no certificates in PEM")]
+    Authorities,
     #[error("TLS settings of the webhook client")]
     Tls(#[from] rustls::Error),
     #[error("the webhook sender has stopped")]
@@ -58,6 +60,7 @@ impl WorldError {
             | Self::Key(_)
             | Self::Signing
             | Self::HookClient(_)
+            | Self::Authorities
             | Self::Tls(_)
             | Self::HooksStopped
             | Self::Listen(_)

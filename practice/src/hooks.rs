@@ -95,9 +95,10 @@ impl Hooks {
     /// A sender with its targets, and the work that must be driven for it to send.
     pub(crate) fn new(
         targets: Vec<HookTarget>,
+        http: reqwest::Client,
     ) -> Result<(Self, impl Future<Output = ()> + Send + use<>), WorldError> {
         let (queue, orders) = mpsc::channel(QUEUE);
-        let courier = Arc::new(Courier::new()?);
+        let courier = Arc::new(Courier::new(http));
         let work = work(orders, Arc::clone(&courier));
         let settings = Mutex::new(HookSettings {
             enabled: true,
@@ -120,7 +121,7 @@ impl Hooks {
         for target in &settings.targets {
             let url = Url::parse(&target.url)
                 .ok()
-                .filter(|url| url.scheme() == "http");
+                .filter(|url| ["http", "https"].contains(&url.scheme()));
             if url.is_none() {
                 return Err(WorldError::Invalid(format!(
                     "{} is no http URL",
@@ -272,10 +273,11 @@ const QUEUE: usize = 1_024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::courier::hook_client;
 
     #[test]
     fn a_target_that_is_no_http_url_is_refused_and_nothing_changes() {
-        let (hooks, _work) = Hooks::new(Vec::new()).unwrap();
+        let (hooks, _work) = Hooks::new(Vec::new(), hook_client("").unwrap()).unwrap();
         let targets = vec![HookTarget {
             url: "file:///etc/passwd".to_owned(),
             secret: String::new(),

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::agents::{self, Agents};
 use crate::cluster::{self, Cluster};
+use crate::courier::hook_client;
 use crate::desk::{self, Desk};
 use crate::error::WorldError;
 use crate::faults::HangUp;
@@ -46,6 +47,8 @@ pub struct Options {
     pub api_token: String,
     /// Where every site's events go at first.
     pub hooks: Vec<HookTarget>,
+    /// Certificate authorities in PEM, for webhooks to `https`.
+    pub hook_authorities: String,
 }
 
 impl Default for Options {
@@ -59,6 +62,7 @@ impl Default for Options {
             desks: Vec::new(),
             api_token: "practice-api-token".to_owned(),
             hooks: Vec::new(),
+            hook_authorities: String::new(),
         }
     }
 }
@@ -78,11 +82,12 @@ impl World {
         let listener = TcpListener::bind(options.listen).await?;
         let base_url = format!("http://{}", listener.local_addr()?);
         let mut tasks = JoinSet::new();
+        let hook_client = hook_client(&options.hook_authorities)?;
         let mut sites = BTreeMap::new();
         let mut router = Router::new();
         for prefix in &options.issuers {
             check_prefix(prefix)?;
-            let (hooks, work) = Hooks::new(options.hooks.clone())?;
+            let (hooks, work) = Hooks::new(options.hooks.clone(), hook_client.clone())?;
             tasks.spawn(work);
             let issuer = format!("{base_url}{prefix}");
             let site = Arc::new(Site::new(&issuer, options.api_token.clone(), hooks)?);
@@ -100,7 +105,7 @@ impl World {
             };
         }
         let mut taken: BTreeSet<String> = sites.keys().cloned().collect();
-        let neighbours = Neighbours::new(&base_url, &options, &mut taken)?;
+        let neighbours = Neighbours::new(&base_url, &options, &hook_client, &mut taken)?;
         let router = neighbours.mounted(router);
         tasks.spawn(serve(listener, router));
         Ok(Running {
@@ -132,19 +137,20 @@ impl Neighbours {
     fn new(
         base_url: &str,
         options: &Options,
+        http: &reqwest::Client,
         taken: &mut BTreeSet<String>,
     ) -> Result<Self, WorldError> {
         let secret = || options.api_token.clone();
         Ok(Self {
             labs: beside(base_url, &options.labs, taken, |url| {
-                Lab::new(url, secret())
+                Lab::new(url, secret(), http.clone())
             })?,
             clusters: beside(base_url, &options.clusters, taken, |url| {
                 Cluster::new(url, secret())
             })?,
             agents: beside(base_url, &options.agents, taken, Agents::new)?,
             desks: beside(base_url, &options.desks, taken, |url| {
-                Desk::new(url, secret())
+                Ok(Desk::new(url, secret(), http.clone()))
             })?,
         })
     }

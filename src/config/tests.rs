@@ -407,6 +407,8 @@ fn place() -> tempfile::TempDir {
         ("svid-rsa.pem", RSA, 0o600),
         ("desk-token", "canary-5d1f-canary-5d1f", 0o600),
         ("desk-webhook-secret", "canary-5d1f-canary-5d1f", 0o600),
+        ("api-token", "canary-5d1f-canary-5d1f", 0o600),
+        ("hook-secret", "canary-5d1f-canary-5d1f", 0o600),
     ] {
         let path = dir.path().join(name);
         std::fs::write(&path, contents).unwrap();
@@ -702,6 +704,7 @@ fn the_shipped_examples_are_sound() {
         include_str!("../../deploy/examples/kubernetes.toml"),
         include_str!("../../deploy/examples/oidc.toml"),
         include_str!("../../deploy/examples/desk.toml"),
+        include_str!("../../deploy/examples/practice.toml"),
     ];
     let dir = place();
     for text in examples {

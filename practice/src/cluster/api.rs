@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::control;
 use super::pods::{Cluster, Held, Issued};
 use crate::faults::{Target, gate};
 
@@ -37,6 +38,8 @@ pub(crate) fn routes(cluster: &Arc<Cluster>) -> Router {
             "/api/v1/namespaces/{namespace}/pods/{name}",
             gated(Target::Jobs, get(pod)),
         )
+        .route("/version", gated(Target::Jobs, get(version)))
+        .nest("/control", control::routes())
         .with_state(Arc::clone(cluster))
 }
 
@@ -110,6 +113,10 @@ fn known(issued: &Issued) -> Value {
         },
         "audiences": [issued.audience],
     })
+}
+
+async fn version(Caller(_): Caller) -> Json<Value> {
+    Json(json!({ "major": "1", "minor": "34", "gitVersion": "v1.34.1" }))
 }
 
 async fn pod(Caller(cluster): Caller, Path((namespace, name)): Path<(String, String)>) -> Response {

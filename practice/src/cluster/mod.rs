@@ -2,6 +2,7 @@
 //! call that shows a pod.
 
 mod api;
+mod control;
 mod pods;
 
 pub use pods::{Cluster, Phase, Pod, PodSpec};

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::clock::{self, Clock};
@@ -14,7 +15,7 @@ use crate::mint;
 use crate::payloads::object;
 
 /// Where a pod stands, in the cluster's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Phase {
     Pending,
     Running,
@@ -36,7 +37,8 @@ impl Phase {
 }
 
 /// Which pod, under which account.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PodSpec {
     pub namespace: String,
     pub name: String,
@@ -44,7 +46,7 @@ pub struct PodSpec {
 }
 
 /// A running pod's uids.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pod {
     pub namespace: String,
     pub name: String,

@@ -12,6 +12,7 @@ use axum::routing::get;
 use serde_json::json;
 
 use super::cases::Desk;
+use super::control;
 use crate::faults::{Target, gate};
 
 pub(crate) fn routes(desk: &Arc<Desk>) -> Router {
@@ -21,6 +22,7 @@ pub(crate) fn routes(desk: &Arc<Desk>) -> Router {
     ));
     Router::new()
         .route("/api/cases/{id}", gated)
+        .nest("/control", control::routes())
         .with_state(Arc::clone(desk))
 }
 

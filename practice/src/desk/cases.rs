@@ -38,17 +38,17 @@ pub struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(url: &str, api_token: String) -> Result<Self, WorldError> {
-        Ok(Self {
+    pub(crate) fn new(url: &str, api_token: String, http: reqwest::Client) -> Self {
+        Self {
             url: url.to_owned(),
             api_token,
             cases: Mutex::default(),
             aliases: Mutex::default(),
             unchanged: AtomicU64::new(0),
             clock: Clock::default(),
-            hooks: DeskHooks::new()?,
+            hooks: DeskHooks::new(http),
             faults: Arc::default(),
-        })
+        }
     }
 
     /// The root of its API.

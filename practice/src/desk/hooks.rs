@@ -35,11 +35,11 @@ pub(crate) struct DeskHooks {
 }
 
 impl DeskHooks {
-    pub(crate) fn new() -> Result<Self, WorldError> {
-        Ok(Self {
+    pub(crate) fn new(http: reqwest::Client) -> Self {
+        Self {
             hook: Mutex::new(None),
-            courier: Courier::new()?,
-        })
+            courier: Courier::new(http),
+        }
     }
 
     pub(crate) fn set(&self, hook: Option<DeskHook>) {

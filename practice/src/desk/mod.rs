@@ -3,6 +3,7 @@
 
 mod api;
 mod cases;
+mod control;
 mod hooks;
 
 pub use cases::{Desk, DeskCase};

@@ -14,6 +14,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::control;
 use super::lab::Lab;
 use super::payloads;
 use crate::faults::{Target, gate};
@@ -42,6 +43,11 @@ pub(crate) fn routes(lab: &Arc<Lab>) -> Router {
             &format!("{project}/protected_environments/{{name}}"),
             gated(lab, Target::Environments, protected_environment),
         )
+        .route(
+            "/api/v4/personal_access_tokens/self",
+            gated(lab, Target::Jobs, own_token),
+        )
+        .nest("/control", control::routes())
         .with_state(Arc::clone(lab))
 }
 
@@ -65,6 +71,13 @@ async fn discovery(State(lab): State<Arc<Lab>>) -> Json<Value> {
 
 async fn keys(State(lab): State<Arc<Lab>>) -> Json<Value> {
     Json(lab.keys().jwks())
+}
+
+/// What the token itself is, for whoever shows it.
+async fn own_token(Caller(_): Caller) -> Json<Value> {
+    Json(
+        json!({ "id": 7, "name": "writ", "active": true, "revoked": false, "scopes": ["read_api"] }),
+    )
 }
 
 async fn pipeline(Caller(lab): Caller, Path((project, id)): Path<(u64, u64)>) -> Response {

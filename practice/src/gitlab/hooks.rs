@@ -37,11 +37,11 @@ pub(crate) struct LabHooks {
 }
 
 impl LabHooks {
-    pub(crate) fn new() -> Result<Self, WorldError> {
-        Ok(Self {
+    pub(crate) fn new(http: reqwest::Client) -> Self {
+        Self {
             hook: Mutex::new(None),
-            courier: Courier::new()?,
-        })
+            courier: Courier::new(http),
+        }
     }
 
     pub(crate) fn set(&self, hook: Option<LabHook>) {

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
@@ -30,21 +31,21 @@ pub struct Lab {
 }
 
 /// A project's ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct LabProject {
     pub project_id: u64,
     pub namespace_id: u64,
 }
 
 /// A pipeline's id, and what its jobs hold.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct StartedPipeline {
     pub pipeline_id: u64,
     pub jobs: Vec<StartedLabJob>,
 }
 
 /// A started job. Its ID token was minted when it started, and is the only one that it gets.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct StartedLabJob {
     pub job_id: u64,
     pub pipeline_id: u64,
@@ -52,7 +53,11 @@ pub struct StartedLabJob {
 }
 
 impl Lab {
-    pub(crate) fn new(url: &str, api_token: String) -> Result<Self, WorldError> {
+    pub(crate) fn new(
+        url: &str,
+        api_token: String,
+        http: reqwest::Client,
+    ) -> Result<Self, WorldError> {
         Ok(Self {
             url: url.to_owned(),
             api_token,
@@ -60,7 +65,7 @@ impl Lab {
             clock: Clock::default(),
             keys: Keys::load()?,
             faults: Arc::default(),
-            hooks: LabHooks::new()?,
+            hooks: LabHooks::new(http),
         })
     }
 

@@ -3,6 +3,7 @@
 
 mod api;
 mod claims;
+mod control;
 mod hooks;
 mod lab;
 mod payloads;

@@ -1,7 +1,10 @@
 //! What a test asks of a GitLab instance.
 
+use serde::Deserialize;
+
 /// Where a job or pipeline stands, in the vendor's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LabStatus {
     Created,
     WaitingForResource,
@@ -51,13 +54,16 @@ impl LabStatus {
 }
 
 /// A pipeline to start: its jobs run at once.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StartPipeline {
     pub project_id: u64,
     pub jobs: Vec<LabJob>,
     /// `aud` of the jobs' `id_tokens`.
     pub audience: String,
+    #[serde(default = "main", rename = "ref")]
     pub git_ref: String,
+    #[serde(default = "push")]
     pub source: String,
 }
 
@@ -68,17 +74,19 @@ impl StartPipeline {
             project_id,
             jobs,
             audience: audience.to_owned(),
-            git_ref: "main".to_owned(),
-            source: "push".to_owned(),
+            git_ref: main(),
+            source: push(),
         }
     }
 }
 
 /// One job of a pipeline.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LabJob {
     pub name: String,
     /// Made without protection if the project has none of that name.
+    #[serde(default)]
     pub environment: Option<String>,
 }
 
@@ -99,9 +107,18 @@ impl LabJob {
 }
 
 /// Who may deploy to a protected environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Protection {
     /// 30 developers, 40 maintainers, 60 administrators.
     pub access_level: u64,
     pub required_approvals: u64,
+}
+
+fn main() -> String {
+    "main".to_owned()
+}
+
+fn push() -> String {
+    "push".to_owned()
 }

@@ -19,6 +19,7 @@ use crate::{Alg, Mint, Options, Running, SignatureForm, Target, World, WorldErro
 mod api;
 mod hooks;
 mod issuer;
+mod neighbours;
 mod world;
 
 struct Guest {
