@@ -122,7 +122,7 @@ const LONGEST: usize = 17 * 1024;
 
 const EXAMPLES: &str = "\
 Examples:
-  writ find - < leaked.txt                   a token from a leak; it is not printed, stored or logged
+  writ find - < leaked.txt                   a token, or the lines of a log around it
   echo cred_0190… | writ find -              the jti of a token, or the id of a lease
   openssl x509 -noout -serial -in cert.pem | writ find -
   echo https://github.com/octo/app/actions/runs/99001 | writ find -
@@ -130,7 +130,7 @@ Examples:
   echo ci/prod/deploy-key | writ find -      who read this secret
   echo repository_id=812345 | writ find -    a claim; a bare number, octo/app or a commit do as well
 
-What is known by no key is looked for among the newest ten thousand; the answer says so.";
+A token is neither printed nor stored nor logged. What is known by no key is looked for among the newest ten thousand; the answer says so.";
 
 #[cfg(test)]
 mod tests {

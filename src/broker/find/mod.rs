@@ -31,7 +31,7 @@ use clue::Clue;
 pub(in crate::broker) use evidence::spent;
 
 /// What was found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Found {
     pub hits: Vec<Hit>,
     /// The search stopped at its bound, and there may be more.
@@ -93,7 +93,7 @@ impl Broker {
             Error::new(Code::RequestMalformed, what).with_field("body")
         })?;
         let found = async {
-            match self.by_secret(text).await? {
+            match self.by_secrets(text).await? {
                 Some(found) => Ok(found),
                 None => self.look(&Clue::read(text)).await,
             }
@@ -105,29 +105,32 @@ impl Broker {
         Ok(found)
     }
 
-    /// What a secret is, if the text is one. What looks like a token and is none of ours is `Some`
-    /// of nothing: it is looked for no further.
-    async fn by_secret(&self, text: &str) -> Looked<Option<Found>> {
+    /// What the secrets in a text are, if there are any: a line of a log holds more than a token. What looks
+    /// like a token and is none of ours is `Some` of nothing: it is looked for no further.
+    async fn by_secrets(&self, text: &str) -> Looked<Option<Found>> {
+        let mut found: Option<Found> = None;
+        for secret in secrets(text) {
+            let one = Found::of(self.by_secret(secret).await?);
+            found.get_or_insert_default().add(one);
+        }
+        Ok(found)
+    }
+
+    async fn by_secret(&self, text: &str) -> Looked<Option<Hit>> {
         if handle::looks_like(text) {
             let session = handle::session(&self.minter.keys.load(), text);
-            let hit = match session {
-                Some(id) => self.session_hit(By::RenewalHandle, id).await?,
-                None => None,
+            return match session {
+                Some(id) => self.session_hit(By::RenewalHandle, id).await,
+                None => Ok(None),
             };
-            return Ok(Some(Found::of(hit)));
-        }
-        if !looks_like_token(text) {
-            return Ok(None);
         }
         if let Some((by, lineage, id)) = self.own(text) {
-            let hit = self.credential_hit(by, lineage, id).await?;
-            return Ok(Some(Found::of(hit)));
+            return self.credential_hit(by, lineage, id).await;
         }
-        let hit = match self.by_evidence(text).await? {
-            Some(session) => self.session_hit(By::Evidence, session).await?,
-            None => None,
-        };
-        Ok(Some(Found::of(hit)))
+        match self.by_evidence(text).await? {
+            Some(session) => self.session_hit(By::Evidence, session).await,
+            None => Ok(None),
+        }
     }
 
     /// The credential that a token of ours is, by its verified claims. Its time does not matter.
@@ -226,6 +229,14 @@ pub fn is_secret(text: &str) -> bool {
     handle::looks_like(text) || looks_like_token(text)
 }
 
+/// The secrets in a text, between whatever stands around them. Each costs a signature.
+fn secrets(text: &str) -> impl Iterator<Item = &str> {
+    let apart = |c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c);
+    text.split(apart)
+        .filter(|word| is_secret(word))
+        .take(MOST_SECRETS)
+}
+
 /// A JWS begins with a JSON object in base64url.
 fn looks_like_token(text: &str) -> bool {
     text.starts_with("eyJ")
@@ -240,6 +251,9 @@ const fn nothing(more: bool) -> &'static str {
 
 /// The longest text that is looked for; longer than any token.
 const LONGEST: usize = 16 * 1024;
+
+/// More than one line of a log has.
+const MOST_SECRETS: usize = 16;
 
 /// More than anybody reads through.
 const MOST_HITS: usize = 50;

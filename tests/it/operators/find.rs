@@ -57,6 +57,10 @@ async fn a_raw_token_is_recognised_and_never_repeated() {
         assert_eq!(said.code, Some(0), "{said:?}");
         assert!(said.out.contains(held.first.text("task_name")), "{said:?}");
         assert!(!format!("{said:?}").contains(signature));
+        // As it stands in a log, between other things and beside another one.
+        let line =
+            format!("12:03 GET /x {{\"Authorization\":\"DPoP {secret}\", t=eyJhbGciOi.e30.x}}\n");
+        assert_eq!(desk.find(&line).await.json["found"], answer.json["found"]);
     }
 }
 
