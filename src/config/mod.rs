@@ -81,7 +81,9 @@ impl Config {
 /// Every problem that was found, in the order of the file.
 pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     let name = path.display().to_string();
-    let base_dir = path.parent().unwrap_or(Path::new("."));
+    // The broker's files are found again when it has another working directory, as in what is printed.
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let base_dir = whole.parent().unwrap_or(Path::new("."));
     match files::whole(path) {
         Ok(text) => parse(&name, &text, base_dir),
         Err(error) => {

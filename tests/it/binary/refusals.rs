@@ -2,8 +2,9 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
-use crate::support::process::Ground;
+use crate::support::process::{Ground, within, writ};
 
 #[tokio::test]
 async fn a76_a_second_server_on_the_same_database_is_refused_and_the_first_goes_on() {
@@ -117,6 +118,19 @@ async fn plain_http_for_others_is_refused_by_the_check_with_its_place() {
     );
     let fine = ground.operator(&["config", "check", "writ.toml"], "").await;
     assert_eq!(fine.code, Some(0), "{fine:?}");
+}
+
+#[tokio::test]
+async fn what_a_file_names_lies_beside_it_from_wherever_it_is_named() {
+    let ground = Ground::new().await;
+    let (above, own) = (ground.dir().parent().unwrap(), ground.dir().file_name());
+    let file = Path::new(own.unwrap()).join("writ.toml");
+    let mut command = writ();
+    command.args(["config", "check"]).arg(file);
+    let output = within(command.current_dir(above).output()).await.unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let socket = ground.dir().join("admin.sock");
+    assert!(told.contains(socket.to_str().unwrap()), "{told}");
 }
 
 #[tokio::test]
