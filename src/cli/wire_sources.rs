@@ -22,7 +22,7 @@ use crate::attest::svid::{self, OwnSvid};
 use crate::attest::token_review::TokenReview;
 use crate::cli::wire::StartError;
 use crate::config::Config;
-use crate::context::desk::TokenScheme;
+use crate::context::desk::{DeskSettings, TokenScheme};
 use crate::context::github::GithubApi;
 use crate::context::gitlab::GitlabApi;
 use crate::context::hook::{self, Hook};
@@ -215,6 +215,16 @@ pub(super) fn api(
     rest(&source.name, api, form(source.preset), (outbound, tokens)).map(Some)
 }
 
+/// The API of a desk.
+pub(super) fn desk_api(
+    desk: &DeskSettings,
+    outbound: &Outbound,
+    tokens: &mut Tokens,
+) -> Result<RestApi, StartError> {
+    let form = form_of(&desk.scheme);
+    rest(&desk.name, &desk.api, form, (outbound, tokens))
+}
+
 fn rest(
     name: &SourceName,
     api: &ApiSettings,
@@ -246,9 +256,7 @@ pub(super) fn sources(
 ) -> Result<Sources, StartError> {
     let mut sources: Sources = HashMap::new();
     for desk in &config.desks {
-        let form = form_of(&desk.scheme);
-        let rest = rest(&desk.name, &desk.api, form, (outbound, tokens))?;
-        let asked = JsonDesk::new(rest, desk.case.clone());
+        let asked = JsonDesk::new(desk_api(desk, outbound, tokens)?, desk.case.clone());
         sources.insert(desk.name.clone(), Arc::new(asked));
     }
     for source in &config.sources {

@@ -13,6 +13,7 @@ pub struct BaseUrl {
     text: Box<str>,
     https: bool,
     loopback: bool,
+    host: Box<str>,
 }
 
 /// Why a text is not the address of one service. The text is not repeated: it may hold a password.
@@ -39,6 +40,11 @@ impl BaseUrl {
         &self.text
     }
 
+    /// The host as TLS names it: a name, or an address without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     pub const fn is_https(&self) -> bool {
         self.https
     }
@@ -63,11 +69,13 @@ impl FromStr for BaseUrl {
         if !bare || url.query().is_some() || url.fragment().is_some() {
             return Err(BadUrl::Extra);
         }
-        let loopback = match url.host().ok_or(BadUrl::Host)? {
-            Host::Domain(name) if name.split('.').all(is_label) => name == "localhost",
+        let (host, loopback) = match url.host().ok_or(BadUrl::Host)? {
+            Host::Domain(name) if name.split('.').all(is_label) => {
+                (name.into(), name == "localhost")
+            }
             Host::Domain(_) => return Err(BadUrl::Host),
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => address.is_loopback(),
+            Host::Ipv4(address) => (address.to_string().into(), address.is_loopback()),
+            Host::Ipv6(address) => (address.to_string().into(), address.is_loopback()),
         };
         let path = url.path().strip_prefix('/').ok_or(BadUrl::Syntax)?;
         let normal = url.as_str().strip_suffix('/').unwrap_or(url.as_str());
@@ -81,6 +89,7 @@ impl FromStr for BaseUrl {
             text: text.into(),
             https,
             loopback,
+            host,
         })
     }
 }

@@ -7,11 +7,11 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 use writ_practice::{
-    Fault, HookSettings, HookTarget, Mode, StartJob, StartRun, StartedJob, Target,
+    Fault, HookSettings, HookTarget, Mode, Options, StartJob, StartRun, StartedJob, Target, World,
 };
 
 use crate::peers::{TLS, certify};
-use crate::support::broker::{API_TOKEN, ENVIRONMENT, HOOK_SECRET, REPO};
+use crate::support::broker::{API_TOKEN, ENVIRONMENT, HOOK_SECRET, REPO, secret_file};
 use crate::support::process::{Ground, within, writ};
 use crate::support::raw::answers_always;
 
@@ -212,6 +212,69 @@ async fn a_broker_at_work_is_well_and_its_last_webhook_is_told() {
     ground.site().hooks().settle().await.unwrap();
     let found = doctor(SERVER, &[], ground.dir()).await;
     found.assert("webhooks of github", "ok", "ago");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_than_the_issuers_is_seen() {
+    let ground = Ground::with_scheme("https", TLS).await;
+    certify(&ground);
+    let found = doctor(SERVER, &[], ground.dir()).await;
+    found.assert("certificate", "ok", "until");
+    let text = ground.read("writ.toml");
+    let elsewhere = text.replace(&ground.issuer, "https://writ.example");
+    assert_ne!(text, elsewhere);
+    ground.write("writ.toml", &elsewhere);
+    let found = doctor(SERVER, &[], ground.dir()).await;
+    found.assert("certificate", "warn", "not for writ.example");
+}
+
+const DESK: &str = r#"
+[[desk]]
+name = "desk"
+
+[desk.api]
+url = "URL"
+token_file = "desk-token"
+
+[desk.webhook]
+secret_files = ["desk-hook"]
+case = "/case/id"
+
+[desk.case]
+path = "/cases/{id}"
+id = "/id"
+
+[desk.case.status]
+at = "/state"
+open = ["open"]
+"#;
+
+#[tokio::test]
+async fn a_desk_is_asked_with_its_token_and_its_webhooks_are_missed() {
+    let world = World::start(Options {
+        desks: vec!["/desk".to_owned()],
+        api_token: API_TOKEN.to_owned(),
+        ..Options::default()
+    });
+    let world = world.await.unwrap();
+    let ground = Ground::new().await;
+    let api = world.desk("/desk").unwrap().api_url();
+    let text = ground.read("writ.toml");
+    secret_file(ground.dir(), "desk-token", API_TOKEN);
+    secret_file(ground.dir(), "desk-hook", HOOK_SECRET);
+    ground.write(
+        "writ.toml",
+        &format!("{text}\n{}", DESK.replace("URL", &api)),
+    );
+    let found = doctor(SERVER, &[], ground.dir()).await;
+    found.assert("API of desk", "ok", "takes the token");
+
+    let server = ground.start().await;
+    ground.write("desk-token", "another-token-than-the-one-there");
+    let found = doctor(SERVER, &[], ground.dir()).await;
+    found.assert("API of desk", "fail", "does not take the token");
+    found.assert("webhooks of desk", "warn", "none has come");
     server.stop().await;
 }
 

@@ -7,11 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 
-use super::super::wire_sources::{Tokens, api, keys};
+use super::super::wire_sources::{Tokens, api, desk_api, keys};
 use super::Report;
 use crate::attest::jwks::KeyFault;
 use crate::attest::preset::Preset;
 use crate::config::Config;
+use crate::context::desk::DeskSettings;
+use crate::context::rest::RestApi;
 use crate::context::settings::{ApiToken, SourceSettings};
 use crate::outbound::Outbound;
 use crate::seams::Clock;
@@ -47,6 +49,7 @@ pub(super) async fn issuers(
     }
 }
 
+/// Asks a source's API about the token that it is asked with.
 pub(super) async fn source_api(
     source: &SourceSettings,
     outbound: &Outbound,
@@ -54,20 +57,8 @@ pub(super) async fn source_api(
     report: &mut Report,
 ) {
     let check = format!("API of {}", source.name);
-    if let Some(ApiToken::Stored(path)) = source.api.as_ref().map(|api| &api.token) {
-        report.sound(
-            &check,
-            format!("not asked here: its token is the running broker's secret {path}"),
-        );
+    let Some(settings) = &source.api else {
         return;
-    }
-    let rest = match api(source, outbound, &mut Tokens::default()) {
-        Ok(Some(rest)) => rest,
-        Ok(None) => return,
-        Err(error) => {
-            report.here(&check, error.to_string(), "mend `[source.api]`");
-            return;
-        }
     };
     // What each vendor answers about the token itself.
     let path = match source.preset {
@@ -76,24 +67,70 @@ pub(super) async fn source_api(
         Preset::Kubernetes => "/version",
         Preset::JwtSvid | Preset::Oidc => return,
     };
+    if is_told_elsewhere(&check, &settings.token, report) {
+        return;
+    }
+    match api(source, outbound, &mut Tokens::default()) {
+        Ok(Some(rest)) => asked(&check, &rest, path, clock, report).await,
+        Ok(None) => {}
+        Err(error) => report.here(&check, error.to_string(), "mend `[source.api]`"),
+    }
+}
+
+/// Asks a desk about a case that nobody opened: whether it is there does not matter.
+pub(super) async fn desk(
+    desk: &DeskSettings,
+    outbound: &Outbound,
+    clock: &Arc<dyn Clock>,
+    report: &mut Report,
+) {
+    let check = format!("API of {}", desk.name);
+    if is_told_elsewhere(&check, &desk.api.token, report) {
+        return;
+    }
+    match desk_api(desk, outbound, &mut Tokens::default()) {
+        Ok(rest) => asked(&check, &rest, &desk.case.path.of(NO_CASE), clock, report).await,
+        Err(error) => report.here(&check, error.to_string(), "mend `[desk.api]`"),
+    }
+}
+
+fn is_told_elsewhere(check: &str, token: &ApiToken, report: &mut Report) -> bool {
+    let ApiToken::Stored(path) = token else {
+        return false;
+    };
+    report.sound(
+        check,
+        format!("not asked here: its token is the running broker's secret {path}"),
+    );
+    true
+}
+
+async fn asked(
+    check: &str,
+    rest: &RestApi,
+    path: &str,
+    clock: &Arc<dyn Clock>,
+    report: &mut Report,
+) {
     let accept = header::HeaderValue::from_static("application/json");
     let headers = HeaderMap::from_iter([(header::ACCEPT, accept)]);
     let path = format!("{}{path}", rest.root);
     let until = clock.now().plus(PATIENCE);
     match rest.peer.ask(Method::GET, &path, headers, Bytes::new(), until).await {
-        Err(error) => report.there(&check, error.to_string(), "see that this machine may reach it (allowed_networks, ca_file)"),
+        Err(error) => report.there(check, error.to_string(), "see that `url` is the root of the API and that this machine may reach it (allowed_networks, ca_file)"),
         Ok(answer) => match answer.status.as_u16() {
             401 | 403 => report.here(
-                &check,
+                check,
                 format!("it does not take the token (status {})", answer.status.as_u16()),
                 "put a token that is in force into `token_file`, with the rights that the reference names",
             ),
-            500.. => report.there(&check, format!("it answers {}", answer.status.as_u16()), "wait, or ask whoever runs it"),
-            _ => report.sound(&check, "it takes the token"),
+            500.. => report.there(check, format!("it answers {}", answer.status.as_u16()), "wait, or ask whoever runs it"),
+            _ => report.sound(check, "it takes the token"),
         },
     }
 }
 
 /// An id that no issuer gives a key: the set is read to look for it.
 const NO_KEY: &str = "writ doctor";
+const NO_CASE: &str = "0";
 const PATIENCE: Duration = Duration::from_secs(20);

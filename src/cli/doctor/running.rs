@@ -64,20 +64,15 @@ async fn ask(
 }
 
 fn hooks(config: &Config, metrics: &str, now: Timestamp, report: &mut Report) {
-    let heard = config
-        .sources
-        .iter()
-        .filter(|s| !s.webhook_secrets.is_empty());
-    for source in heard {
-        let (check, issuer) = (
-            format!("webhooks of {}", source.name),
-            &config.broker.issuer,
-        );
-        let Some(at) = last_hook(metrics, source.name.as_str()) else {
-            let mend = format!(
-                "see the deliveries of the webhook to {issuer}/hooks/{}",
-                source.name
-            );
+    let sources = config.sources.iter();
+    let sources = sources.filter(|source| !source.webhook_secrets.is_empty());
+    let desks = config.desks.iter().filter(|desk| desk.hook.is_some());
+    let names = sources.map(|source| &source.name);
+    for name in names.chain(desks.map(|desk| &desk.name)) {
+        let check = format!("webhooks of {name}");
+        let Some(at) = last_hook(metrics, name.as_str()) else {
+            let issuer = &config.broker.issuer;
+            let mend = format!("see the deliveries of the webhook to {issuer}/hooks/{name}");
             report.unwise(&check, "none has come since the broker started", &mend);
             continue;
         };
@@ -85,7 +80,7 @@ fn hooks(config: &Config, metrics: &str, now: Timestamp, report: &mut Report) {
         let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         let told = format!("the last came {} ago", age(millis));
         if since > QUIET {
-            let mend = "see whether jobs ran since, and what became of their deliveries";
+            let mend = "see whether anything happened since, and what became of the deliveries";
             report.unwise(&check, told, mend);
         } else {
             report.sound(&check, told);

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::server::WebPkiClientVerifier;
-use rustls_pki_types::CertificateDer;
+use rustls::client::verify_server_name;
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName};
 use writ_keys::KeyEncryptionKey;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -17,6 +18,7 @@ use super::{Report, around, running};
 use crate::broker::settings::KeyLocation;
 use crate::config::{self, Config};
 use crate::domain::time::Timestamp;
+use crate::domain::url::BaseUrl;
 use crate::seams::{Clock, SystemClock};
 use crate::surface::http::tls::{ServerTls, TlsFiles};
 use crate::surface::settings::TlsPaths;
@@ -35,12 +37,15 @@ pub(super) async fn examine(file: &Path) -> Report {
     key_file(&config, &mut report);
     data(&config.store.sqlite, &mut report);
     if let Some(tls) = &config.listen.tls {
-        certificate(tls, &clock, &mut report);
+        certificate(tls, &config.broker.issuer, &clock, &mut report);
     }
     let outbound = outbound(&config, Arc::clone(&clock));
     around::issuers(&config, &outbound, &clock, &mut report).await;
     for source in &config.sources {
         around::source_api(source, &outbound, &clock, &mut report).await;
+    }
+    for desk in &config.desks {
+        around::desk(desk, &outbound, &clock, &mut report).await;
     }
     running::examine(&config, &clock, &mut report).await;
     report
@@ -204,7 +209,7 @@ fn data(sqlite: &Path, report: &mut Report) {
     }
 }
 
-fn certificate(tls: &TlsPaths, clock: &Arc<dyn Clock>, report: &mut Report) {
+fn certificate(tls: &TlsPaths, issuer: &BaseUrl, clock: &Arc<dyn Clock>, report: &mut Report) {
     const CHECK: &str = "certificate";
     let files = TlsFiles {
         chain: tls.certificate.clone(),
@@ -222,12 +227,21 @@ fn certificate(tls: &TlsPaths, clock: &Arc<dyn Clock>, report: &mut Report) {
         );
         return;
     }
-    let ends = CertificateDer::from_pem_file(&tls.certificate)
-        .ok()
-        .and_then(|leaf| {
-            let (_, parsed) = X509Certificate::from_der(&leaf).ok()?;
-            Timestamp::from_seconds(parsed.validity().not_after.timestamp())
-        });
+    let leaf = CertificateDer::from_pem_file(&tls.certificate).ok();
+    let host = issuer.host();
+    if let Some(leaf) = &leaf
+        && !is_for(leaf, host)
+    {
+        report.unwise(
+            CHECK,
+            format!("it is not for {host}, where the issuer says that jobs find the broker"),
+            "take one for that name, unless a proxy in front of the broker has it",
+        );
+    }
+    let ends = leaf.and_then(|leaf| {
+        let (_, parsed) = X509Certificate::from_der(&leaf).ok()?;
+        Timestamp::from_seconds(parsed.validity().not_after.timestamp())
+    });
     let now = clock.now();
     match ends {
         Some(ends) if ends <= now => report.here(CHECK, "it has expired", "renew it"),
@@ -245,6 +259,13 @@ fn certificate(tls: &TlsPaths, clock: &Arc<dyn Clock>, report: &mut Report) {
             "look at it with openssl x509 -enddate",
         ),
     }
+}
+
+/// Whether TLS takes the certificate for this name or address.
+fn is_for(leaf: &CertificateDer<'_>, host: &str) -> bool {
+    let name = ServerName::try_from(host);
+    let parsed = ParsedCertificate::try_from(leaf);
+    matches!((name, parsed), (Ok(name), Ok(parsed)) if verify_server_name(&parsed, &name).is_ok())
 }
 
 /// A week before its end, something that renews by itself has done so.
