@@ -151,8 +151,9 @@ impl Broker {
     }
 }
 
-/// Shorter, it would be over before everybody has heard of it.
-const SHORTEST: Duration = Duration::from_mins(1);
+/// Shorter, it would be over before everybody has heard of it. A minute, as whoever orders it counts from
+/// their own clock and before the order is on its way.
+const SHORTEST: Duration = Duration::from_secs(50);
 
 /// Whoever wants more takes the profile away.
 const LONGEST: Duration = Duration::from_hours(31 * 24);

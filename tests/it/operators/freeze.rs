@@ -121,6 +121,13 @@ async fn each_scope_stops_issue_renewal_and_reads_and_nothing_that_is_out() {
 async fn a_freeze_ends_by_itself_and_meanwhile_revocation_goes_on() {
     let held = Held::billing(DEPLOY).await;
     let desk = Desk::open(&held.broker);
+    let minute = held.in_time(Duration::from_millis(59_990));
+    let order = json!({ "scope": "profile/deploy", "until": minute });
+    let least = desk.post("/api/v1/freezes", &order).await;
+    assert_eq!(
+        least.status, 201,
+        "a minute, less the way of the order: {least:?}"
+    );
     let until = held.in_time(Duration::from_mins(2));
     let order = json!({ "scope": "profile/deploy", "until": until });
     assert_eq!(desk.post("/api/v1/freezes", &order).await.status, 201);
