@@ -185,7 +185,8 @@ fn banner(dev: &Dev, tls: &DevTls) -> String {
     writ task list
 
   {next}
-  The configuration is in {config}: keep it, and grow it into one for `writ server`.
+  The configuration is in {config}, and is written anew at each start: grow a copy of it
+  into one for `writ server`. docs/scenarios/practice.md has one that plays with everything.
 ",
         data = shown(&dev.data),
         config = shown(&dev.data.join("writ.toml")),

@@ -274,6 +274,7 @@ const UNIT: &str = "writ.service";
 const EXAMPLES: &str = "\
 Examples:
   writ init --issuer https://writ.example --github
-  writ init ./etc --issuer https://writ.example --trust-domain example.org --gitlab https://gitlab.example
+  writ init ./etc --issuer https://writ.example --trust-domain example.org \\
+    --gitlab https://gitlab.example
 
 Nothing is ever written over. The key-encryption key and the webhook secrets have mode 0600.";

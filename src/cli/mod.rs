@@ -56,17 +56,17 @@ use run::Descriptor;
 #[command(arg_required_else_help = true, infer_subcommands = false)]
 pub struct Cli {
     /// The broker's admin socket
-    #[arg(long, global = true, env = "WRIT_ADMIN_SOCKET", value_name = "PATH")]
+    #[arg(long, global = true, env = "WRIT_ADMIN_SOCKET", value_name = "PATH", help_heading = OPERATORS)]
     #[arg(default_value = "/run/writ/admin.sock", hide_env_values = true)]
     socket: PathBuf,
 
     /// The operators' address of a broker elsewhere, in place of the socket: see `writ login`
-    #[arg(long, global = true, env = "WRIT_ADMIN_URL", value_name = "URL")]
+    #[arg(long, global = true, env = "WRIT_ADMIN_URL", value_name = "URL", help_heading = OPERATORS)]
     #[arg(value_parser = remote::server)]
     server: Option<BaseUrl>,
 
     /// Tables for eyes, or the API's JSON as it is
-    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, help_heading = OPERATORS)]
     output: Format,
 
     #[command(subcommand)]
@@ -243,6 +243,9 @@ fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
     };
     builder.enable_all().build()
 }
+
+/// Options that stand with every command stand apart from its own.
+const OPERATORS: &str = "Operators' commands";
 
 const LONG: &str = "\
 Writ proves who is asking, ties what it hands out to one task, and keeps it alive only while the \

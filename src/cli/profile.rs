@@ -166,7 +166,8 @@ Examples:
   writ profile new --from-token id-token.jwt > profile.toml
 
   In a GitHub Actions job, to see what a profile for it would be:
-    curl -sH \"Authorization: Bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN\" \"$ACTIONS_ID_TOKEN_REQUEST_URL\" \\
+    curl -sH \"Authorization: Bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN\" \\
+      \"$ACTIONS_ID_TOKEN_REQUEST_URL\" \\
       | jq -r .value | writ profile new --from-token - --audience https://deploy.example";
 
 #[cfg(test)]

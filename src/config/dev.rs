@@ -31,7 +31,7 @@ pub struct DevCi {
 /// The text of the configuration for `dev`.
 pub fn dev_text(dev: &Dev) -> String {
     let mut text = format!(
-        "# For one developer on one machine.\n\
+        "# For one developer on one machine. `writ dev` writes it anew at each start: keep what you change under another name.\n\
          trust_domain = \"dev.example\"\n\
          issuer = {}\n\n[listen]\naddress = {}\n",
         quoted(&format!("https://localhost:{}", dev.address.port())),

@@ -31,7 +31,7 @@ pub struct Proposal {
 /// The token is of no vendor whose claims are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a token of a workload that is understood: it has neither `run_id` and `repository_id` (GitHub Actions), nor `pipeline_id` and `project_id` (GitLab), nor a pod and a service account (Kubernetes)"
+    "not a token of a workload that is understood: it has neither `run_id` and `repository_id` (GitHub Actions), nor `pipeline_id` and `project_id` (GitLab), nor a pod and a service account (Kubernetes). Tokens of another issuer are taken by a mapping of their claims: start from deploy/examples/oidc.toml, for agents from desk.toml beside it; SVIDs of this broker by `preset = \"jwt-svid\"`"
 )]
 pub struct UnknownVendor;
 

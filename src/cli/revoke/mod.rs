@@ -127,6 +127,6 @@ A condition is made of comparisons and `and`. What can be compared:
   environment, ref, project_id, …                                    with =, != and in (…)
   opened (the task), issued (any credential under it)  with <, <=, >, >= and a time, or -2h for ago
 
-A task that fits is revoked as a whole, with what is in flight; so is one of which any lineage fits. It
-shows what fits and asks for the number. Broken off, give it again: what is over stays over. Runs that
-start meanwhile open new tasks: `writ freeze` first.";
+A task that fits is revoked as a whole, with what is in flight; so is one of which any lineage \
+fits. It shows what fits and asks for the number. Broken off, give it again: what is over stays \
+over. Runs that start meanwhile open new tasks: `writ freeze` first.";
