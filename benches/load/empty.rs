@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use writ::seams::SystemClock;
 use writ::surface::http::serve::{Limits, Listener, serve};
-use writ::surface::http::tls::{ServerTls, TlsFiles};
+use writ::surface::http::tls::files::{FileTls, TlsFiles};
 
 use crate::client::{Answer, Target};
 use crate::drive::{Load, Window, median};
@@ -51,14 +51,14 @@ pub(crate) fn serve_until_killed(place: &Path) -> Result<(), Fault> {
             chain: place.join(CERTIFICATE),
             key: place.join(KEY),
         };
-        let tls = ServerTls::open(
+        let tls = FileTls::open(
             files,
             WebPkiClientVerifier::no_client_auth(),
             Arc::new(SystemClock),
         )
         .map_err(Fault::of)?;
         let router = Router::new().fallback(post(nothing));
-        let listener = Listener::Tls(tcp, tls.current());
+        let listener = Listener::Tls(tcp, tls.tls().config());
         serve(
             listener,
             router,

@@ -27,6 +27,7 @@ mod mac;
 mod purpose;
 mod row;
 mod seal;
+mod server;
 mod session;
 mod tokens;
 
@@ -43,4 +44,5 @@ pub use keyring::Keyring;
 pub use purpose::{IllegalTransition, KeyState, Purpose, UnknownWord};
 pub use row::{InvalidKeyId, KeyId, KeyRow, Maker};
 pub use seal::{SECRET_MAX_BYTES, Sealed};
+pub use server::{ServerKey, ServerKeyError};
 pub use session::{SessionKey, SessionKeyError};

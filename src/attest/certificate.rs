@@ -11,6 +11,7 @@ use crate::domain::credential::X509Svid;
 use crate::domain::identity::SpiffeId;
 use crate::domain::key::Thumbprint;
 use crate::domain::standing::Shown;
+use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
 
 /// What an X.509-SVID says of itself.
@@ -32,6 +33,12 @@ pub fn read(der: &[u8]) -> Result<ShownCertificate, Error> {
         let text = "the client certificate is no X.509-SVID of this broker";
         Error::new(Code::EvidenceInvalid, text)
     })
+}
+
+/// When a certificate ends, whosever it is.
+pub fn ends(der: &[u8]) -> Option<Timestamp> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Timestamp::from_seconds(certificate.validity().not_after.timestamp())
 }
 
 impl ShownCertificate {

@@ -54,6 +54,7 @@ pub mod met;
 pub mod observe;
 pub mod open;
 pub mod outstanding;
+pub mod own_certificate;
 pub mod preview;
 pub mod profiles;
 pub mod read;

@@ -10,6 +10,7 @@ use super::out::Out;
 use crate::config::{self, Config, Problem};
 use crate::decide::engine::PolicySet;
 use crate::decide::load::PolicySource;
+use crate::surface::settings::TlsSource;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
@@ -95,10 +96,10 @@ fn summary(config: &Config) -> Vec<String> {
         format!(
             "listens on        {}{}",
             config.listen.address,
-            if config.listen.tls.is_some() {
-                " (TLS)"
-            } else {
-                " (plain, this machine only)"
+            match &config.listen.tls {
+                Some(TlsSource::Files(_)) => " (TLS)",
+                Some(TlsSource::Issued(_)) => " (TLS, by a certificate of its own)",
+                None => " (plain, this machine only)",
             }
         ),
         format!(

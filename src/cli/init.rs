@@ -40,6 +40,10 @@ pub(super) struct InitArgs {
     #[arg(long, value_name = "URL", value_parser = url)]
     gitlab: Option<BaseUrl>,
 
+    /// Let the broker certify itself, in place of a certificate from elsewhere
+    #[arg(long)]
+    own_certificate: bool,
+
     /// Where the service finds this program
     #[arg(long, default_value = "/usr/local/bin/writ", value_name = "PATH")]
     binary: PathBuf,
@@ -113,7 +117,7 @@ fn production(args: &InitArgs) -> Result<Production, CliError> {
     }
     let trust_domain = match &args.trust_domain {
         Some(given) => given.clone(),
-        None => host(issuer).parse().map_err(|error| {
+        None => issuer.host().parse().map_err(|error| {
             CliError::Usage(format!(
                 "give --trust-domain: the issuer's host is none: {error}"
             ))
@@ -125,12 +129,8 @@ fn production(args: &InitArgs) -> Result<Production, CliError> {
         issuer: issuer.clone(),
         trust_domain,
         sources: github.into_iter().chain(gitlab).collect(),
+        own_certificate: args.own_certificate,
     })
-}
-
-fn host(issuer: &BaseUrl) -> &str {
-    let bare = issuer.as_str().trim_start_matches("https://");
-    bare.split(['/', ':']).next().unwrap_or(bare)
 }
 
 /// A file that is to be written.
@@ -182,11 +182,16 @@ fn unit(production: &Production, dir: &Path, binary: &Path) -> Result<String, Cl
     let secrets: String = secrets
         .map(|source| credential(&source.secret_file()))
         .collect();
-    let key = credential("tls.key");
+    let pair = ["tls.pem", "tls.key"].map(credential).concat();
+    let kept = if production.own_certificate {
+        ""
+    } else {
+        &pair
+    };
     Ok(SHIPPED
         .replace("/etc/writ/", &format!("{dir}/"))
         .replace("/usr/local/bin/writ", binary)
-        .replacen(&key, &format!("{key}{secrets}"), 1))
+        .replacen(&pair, &format!("{kept}{secrets}"), 1))
 }
 
 /// What this run has written, and takes away again unless it is told to keep it.
@@ -232,7 +237,7 @@ impl Drop for Made {
 
 fn told(production: &Production, dir: &Path) -> Vec<String> {
     let (dir, issuer) = (dir.display(), production.issuer.as_str());
-    let host = host(&production.issuer);
+    let host = production.issuer.host();
     let mut lines = vec![
         format!("wrote {dir}/{CONFIG}, the configuration"),
         format!(
@@ -246,11 +251,21 @@ fn told(production: &Production, dir: &Path) -> Vec<String> {
             "wrote {dir}/{file}, for the webhook to {issuer}/hooks/{name}"
         ));
     }
+    let certificate = if production.own_certificate {
+        format!(
+            "  1. let clients trust {issuer}/pki/roots.pem, once it runs and they have compared it with what its log says of its root"
+        )
+    } else {
+        format!(
+            "  1. put the certificate of {host} at {dir}/tls.pem and its key at {dir}/tls.key, mode 0600"
+        )
+    };
     lines.extend([
         "next".to_owned(),
-        format!("  1. put the certificate of {host} at {dir}/tls.pem and its key at {dir}/tls.key, mode 0600"),
+        certificate,
         format!("  2. writ profile new --no-api --from-token - >> {dir}/{CONFIG}"),
-        "     with an ID token of a real job; without --no-api where the source has its API".to_owned(),
+        "     with an ID token of a real job; without --no-api where the source has its API"
+            .to_owned(),
         format!("  3. writ config check {dir}/{CONFIG}"),
         format!("  4. systemctl enable --now {dir}/{UNIT}"),
         format!("  5. writ doctor server --config {dir}/{CONFIG}"),
@@ -274,6 +289,7 @@ const UNIT: &str = "writ.service";
 const EXAMPLES: &str = "\
 Examples:
   writ init --issuer https://writ.example --github
+  writ init --issuer https://writ.example --github --own-certificate
   writ init ./etc --issuer https://writ.example --trust-domain example.org \\
     --gitlab https://gitlab.example
 

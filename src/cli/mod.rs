@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 mod audit;
 mod audit_file;
+mod certificates;
 mod client;
 mod completions;
 mod config;

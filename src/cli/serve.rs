@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::certificates::Certificates;
 use crate::cli::wire::{StartError, Wired, wire};
 use crate::cli::wire_sources::operators;
 use crate::config::Config;
@@ -23,18 +24,15 @@ use crate::surface::http::clients::OwnClients;
 use crate::surface::http::platform::{self, Platform};
 use crate::surface::http::public;
 use crate::surface::http::serve::{Drained, Limits, Listener, serve};
-use crate::surface::http::tls::{ServerTls, TlsFiles};
-use crate::surface::settings::{AdminSocket, ListenSettings, TlsPaths};
+use crate::surface::settings::{AdminSocket, ListenSettings, TlsSource};
 use crate::surface::socket::{self, Access};
 
 /// The listeners at work.
 struct Doors {
     serving: JoinSet<Drained>,
-    /// Those that are read again on SIGHUP.
-    certificates: Vec<ServerTls>,
+    certificates: Certificates,
     limits: Limits,
     stop: CancellationToken,
-    clock: Arc<dyn crate::seams::Clock>,
 }
 
 /// Runs a server until `stop`, and lets what is under way finish.
@@ -50,10 +48,9 @@ pub async fn serve_config(
     let wired = wire(&config, Arc::clone(&clock), Arc::new(SystemEntropy)).await?;
     let mut doors = Doors {
         serving: JoinSet::new(),
-        certificates: Vec::new(),
+        certificates: Certificates::new(Arc::clone(&wired.broker)),
         limits: limits(&config.listen),
         stop: stop.clone(),
-        clock: Arc::clone(&clock),
     };
     let tcp = bind(config.listen.address).await?;
     let address = tcp
@@ -62,7 +59,8 @@ pub async fn serve_config(
     let public = public::router(Arc::clone(&wired.public));
     // There callers may show a certificate of this broker.
     let own: Arc<dyn ClientCertVerifier> = Arc::new(OwnClients::new(Arc::clone(&wired.broker)));
-    doors.open_tcp(tcp, config.listen.tls.as_ref().zip(Some(own)), public)?;
+    let tls = config.listen.tls.as_ref().zip(Some(own));
+    doors.open_tcp("public", tcp, tls, public).await?;
     if let Some(socket) = &config.listen.admin {
         doors.open_socket(socket, &wired)?;
     }
@@ -71,7 +69,8 @@ pub async fn serve_config(
         let router = router(&wired, Operators::Remote(Arc::new(issuer)));
         let nobody = WebPkiClientVerifier::no_client_auth();
         let tls = door.tls.as_ref().zip(Some(nobody));
-        doors.open_tcp(bind(door.address).await?, tls, router)?;
+        let tcp = bind(door.address).await?;
+        doors.open_tcp("operators", tcp, tls, router).await?;
     }
     // Last, so that whoever is told that this replica is ready finds every other door open.
     if let Some(at) = config.listen.metrics {
@@ -90,7 +89,7 @@ pub async fn serve_config(
     let store = Arc::clone(&wired.broker.store);
     let fatal = wired.fatal.clone();
     let jobs = background(wired, &stop);
-    let reload = tokio::spawn(reload_on_hangup(certificates, stop.clone()));
+    let keeping = tokio::spawn(certificates.keep(stop.clone()));
     ready(address);
 
     tokio::select! {
@@ -102,7 +101,7 @@ pub async fn serve_config(
     }
     while serving.join_next().await.is_some() {}
     jobs.join_all().await;
-    reload.abort();
+    keeping.abort();
     store.close().await;
     Ok(())
 }
@@ -128,23 +127,20 @@ impl Doors {
     }
 
     /// With TLS where it is configured, for whoever shows a certificate that is taken, or none.
-    fn open_tcp(
+    async fn open_tcp(
         &mut self,
+        name: &'static str,
         tcp: TcpListener,
-        tls: Option<(&TlsPaths, Arc<dyn ClientCertVerifier>)>,
+        tls: Option<(&TlsSource, Arc<dyn ClientCertVerifier>)>,
         router: Router,
     ) -> Result<(), StartError> {
-        let Some((paths, clients)) = tls else {
-            self.open(Listener::Tcp(tcp), router);
-            return Ok(());
+        let listener = match tls {
+            None => Listener::Tcp(tcp),
+            Some((source, clients)) => {
+                Listener::Tls(tcp, self.certificates.open(name, source, clients).await?)
+            }
         };
-        let files = TlsFiles {
-            chain: paths.certificate.clone(),
-            key: paths.key.clone(),
-        };
-        let tls = ServerTls::open(files, clients, Arc::clone(&self.clock))?;
-        self.open(Listener::Tls(tcp, tls.current()), router);
-        self.certificates.push(tls);
+        self.open(listener, router);
         Ok(())
     }
 }
@@ -199,31 +195,6 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
         .await
         .map_err(|e| StartError::Listen(address.to_string(), e))
-}
-
-/// New certificates are taken on SIGHUP; one that cannot be used leaves the old one in force.
-async fn reload_on_hangup(certificates: Vec<ServerTls>, stop: CancellationToken) {
-    // Without certificates a hangup ends the process, as it does any other.
-    if certificates.is_empty() {
-        return;
-    }
-    let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
-    else {
-        return;
-    };
-    while stop
-        .run_until_cancelled(hangup.recv())
-        .await
-        .flatten()
-        .is_some()
-    {
-        for tls in &certificates {
-            match tls.reload() {
-                Ok(()) => tracing::info!("the certificate was read again"),
-                Err(why) => tracing::error!(%why, "the certificate stays as it was"),
-            }
-        }
-    }
 }
 
 fn limits(listen: &ListenSettings) -> Limits {

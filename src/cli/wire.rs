@@ -82,7 +82,11 @@ pub enum StartError {
     #[error(transparent)]
     Socket(#[from] crate::surface::socket::SocketError),
     #[error(transparent)]
-    Tls(#[from] crate::surface::http::tls::TlsError),
+    Tls(#[from] crate::surface::http::tls::files::TlsError),
+    #[error("handshakes cannot be served: {0}")]
+    Handshakes(rustls::Error),
+    #[error("the broker's own certificate cannot be made: {0}")]
+    OwnCertificate(crate::error::Error),
     #[error("metrics cannot be counted: {0}")]
     Metrics(String),
 }

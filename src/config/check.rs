@@ -13,7 +13,7 @@ use super::{Config, desk, files, listen, operators, profile, source, svid};
 use crate::broker::settings::{BrokerSettings, KeyLocation, Limits, PolicyText, PolicyTexts};
 use crate::domain::url::BaseUrl;
 use crate::store::settings::StoreSettings;
-use crate::surface::settings::{ListenSettings, OperatorListener};
+use crate::surface::settings::{ListenSettings, OperatorListener, TlsSource};
 
 /// What a check of one section needs to know of the others.
 #[derive(Debug)]
@@ -133,7 +133,27 @@ fn front(
             findings.refuse(text.span(), Rule::IssuerScheme, "the issuer is not https");
         }
     }
+    if let (Some(issuer), Some(listen)) = (&issuer, &listen) {
+        own_certificate(raw, issuer, listen, findings);
+    }
     (Scene { issuer, private }, listen, door)
+}
+
+/// A certificate that the broker issues to itself should fit the URL that clients know it by.
+fn own_certificate(
+    raw: &RawFile,
+    issuer: &BaseUrl,
+    listen: &ListenSettings,
+    findings: &mut Findings<'_>,
+) {
+    let said = raw.listen.as_ref();
+    let said = said.and_then(|section| section.get_ref().issued_for.as_ref());
+    if let (Some(said), Some(TlsSource::Issued(hosts))) = (said, &listen.tls)
+        && !hosts.iter().any(|host| host.to_string() == issuer.host())
+    {
+        let what = format!("`{}`, the issuer's host, is not among them", issuer.host());
+        findings.warn(said.span(), Rule::IssuerNotNamed, what);
+    }
 }
 
 fn keys(

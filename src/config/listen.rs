@@ -9,7 +9,8 @@ use toml::Spanned;
 use super::findings::{Bounds, Findings};
 use super::problem::Rule;
 use super::raw::{RawListen, Text};
-use crate::surface::settings::{AdminSocket, ListenSettings, TlsPaths};
+use super::tls::RawTls;
+use crate::surface::settings::{AdminSocket, ListenSettings};
 
 pub(super) fn check(
     section: &Spanned<RawListen>,
@@ -19,11 +20,15 @@ pub(super) fn check(
     let address = address(&raw.address, findings);
     let metrics_given = raw.metrics.as_ref();
     let metrics = metrics_given.map(|text| self::address(text, findings));
-    let tls = tls_pair(raw.certificate.as_ref(), raw.key.as_ref(), findings);
-    if let (Some(address), None) = (address, &tls)
+    let raw_tls = RawTls {
+        certificate: raw.certificate.as_ref(),
+        key: raw.key.as_ref(),
+        issued_for: raw.issued_for.as_ref(),
+    };
+    let tls = raw_tls.check(findings);
+    if let Some(address) = address
         && !address.ip().is_loopback()
-        && raw.certificate.is_none()
-        && raw.key.is_none()
+        && !raw_tls.is_given()
     {
         let what = "tokens would cross the network in plain HTTP";
         findings.refuse(raw.address.span(), Rule::PlainHttpExposed, what);
@@ -63,30 +68,6 @@ pub(super) fn address(text: &Text, findings: &mut Findings<'_>) -> Option<Socket
         findings.refuse(text.span(), Rule::Value, what);
     }
     address
-}
-
-/// Both halves, or none.
-pub(super) fn tls_pair(
-    certificate: Option<&Text>,
-    key: Option<&Text>,
-    findings: &mut Findings<'_>,
-) -> Option<TlsPaths> {
-    match (certificate, key) {
-        (Some(certificate), Some(key)) => Some(TlsPaths {
-            certificate: findings.path(certificate),
-            key: findings.path(key),
-        }),
-        (None, None) => None,
-        (Some(given), None) => {
-            findings.refuse(given.span(), Rule::Missing, "`key` is missing beside it");
-            None
-        }
-        (None, Some(given)) => {
-            let what = "`certificate` is missing beside it";
-            findings.refuse(given.span(), Rule::Missing, what);
-            None
-        }
-    }
 }
 
 fn admin(raw: &RawListen, findings: &mut Findings<'_>) -> Option<AdminSocket> {

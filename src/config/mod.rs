@@ -28,6 +28,7 @@ mod svid;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::path::Path;
 use std::time::Duration;

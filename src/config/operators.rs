@@ -13,6 +13,7 @@ use super::listen;
 use super::problem::Rule;
 use super::raw::{RawOperators, RawRole, RawSource, Text};
 use super::source::{self, peer_rules};
+use super::tls::RawTls;
 use crate::attest::operator::RoleRule;
 use crate::attest::settings::OperatorSettings;
 use crate::domain::role::Role;
@@ -27,8 +28,13 @@ pub(super) fn listener(
     findings: &mut Findings<'_>,
 ) -> Option<OperatorListener> {
     let address = listen::address(&raw.address, findings);
-    let own = listen::tls_pair(raw.certificate.as_ref(), raw.key.as_ref(), findings);
-    let given = raw.certificate.is_some() || raw.key.is_some();
+    let raw_tls = RawTls {
+        certificate: raw.certificate.as_ref(),
+        key: raw.key.as_ref(),
+        issued_for: raw.issued_for.as_ref(),
+    };
+    let given = raw_tls.is_given();
+    let own = raw_tls.check(findings);
     let tls = own.or_else(|| public?.tls.clone().filter(|_| !given));
     let address = address?;
     if tls.is_none() && !given && !address.ip().is_loopback() {

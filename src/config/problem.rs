@@ -78,10 +78,12 @@ rules! {
     Contradiction = "contradiction": "remove one of the two",
 
     // Listeners.
-    PlainHttpExposed = "plain_http_exposed": "give `certificate` and `key`, or listen on a loopback address",
+    PlainHttpExposed = "plain_http_exposed": "give `certificate` and `key`, or `issued_for`, or listen on a loopback address",
     IssuerScheme = "issuer_scheme": "use an https issuer; http only on loopback and without a certificate",
 
     CertificateWithoutTls = "certificate_without_tls": "give `[listen]` a certificate, or the server a `secret_sha256`",
+
+    IssuerNotNamed = "issuer_not_named": "name the issuer's host as well: that is whom clients ask",
 
     // Operators who are elsewhere.
     OperatorsIssuerShared = "operators_issuer_shared": "use another provider, or a realm of its own, for people: whoever can have a job's token made must not command",

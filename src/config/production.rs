@@ -10,6 +10,8 @@ pub struct Production {
     pub issuer: BaseUrl,
     pub trust_domain: TrustDomain,
     pub sources: Vec<Ci>,
+    /// Whether the broker certifies itself for its issuer's host.
+    pub own_certificate: bool,
 }
 
 /// A CI system to trust.
@@ -40,6 +42,11 @@ pub fn production_text(production: &Production) -> String {
         trust_domain,
         ..
     } = production;
+    let certificate = if production.own_certificate {
+        format!("issued_for = [\"{}\"]", issuer.host())
+    } else {
+        "certificate = \"tls.pem\"\nkey = \"tls.key\"".to_owned()
+    };
     let (issuer, trust_domain) = (issuer.as_str(), trust_domain.as_str());
     let mut text = format!(
         r#"# What a key means, its range and its default: docs/reference/configuration.md.
@@ -50,8 +57,7 @@ issuer = "{issuer}"
 
 [listen]
 address = "0.0.0.0:8443"
-certificate = "tls.pem"
-key = "tls.key"
+{certificate}
 # /livez, /readyz and /metrics, in plain HTTP.
 metrics = "127.0.0.1:9090"
 # Operators on this machine: root, and the users that `admin_uids` names.
@@ -131,6 +137,7 @@ mod tests {
             issuer: "https://writ.example".parse().unwrap(),
             trust_domain: "example.org".parse().unwrap(),
             sources: vec![Ci::Github, gitlab],
+            own_certificate: false,
         });
         let asked: String = text
             .lines()

@@ -8,6 +8,7 @@ pub mod credential;
 pub mod details;
 pub mod freeze;
 pub mod grant;
+pub mod host;
 pub mod identity;
 pub mod ids;
 pub mod key;

@@ -144,6 +144,18 @@ mod tests {
     }
 
     #[test]
+    fn the_host_stands_alone() {
+        for (text, host) in [
+            ("https://writ.example", "writ.example"),
+            ("https://writ.example:8443/tenant", "writ.example"),
+            ("https://10.0.0.5/a", "10.0.0.5"),
+            ("https://[::1]:8443", "::1"),
+        ] {
+            assert_eq!(text.parse::<BaseUrl>().unwrap().host(), host);
+        }
+    }
+
+    #[test]
     fn only_this_machine_is_loopback() {
         let loopback = |text: &str| text.parse::<BaseUrl>().unwrap().is_loopback();
         assert!(loopback("http://127.0.0.1:8080/other"));

@@ -4,6 +4,7 @@
 
 pub mod follower;
 pub mod loops;
+pub mod own_certificate;
 pub mod patrol;
 pub mod revocations;
 pub mod rotation;

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use writ_keys::KeyId;
 
 use crate::domain::context::RecordKey;
 use crate::domain::freeze::FreezeScope;
 use crate::domain::grant::SecretPath;
+use crate::domain::host::Host;
 use crate::domain::identity::{Identity, SpiffeId};
 use crate::domain::ids::{ChangeId, CredentialId, LineageId, Realm, SessionId, TaskId};
 use crate::domain::key::Digest;
@@ -17,6 +19,7 @@ use crate::domain::profile::Via;
 use crate::domain::session::SessionState;
 use crate::domain::task::{Epoch, TaskState};
 use crate::domain::time::Timestamp;
+use crate::domain::x509::Serial;
 use crate::error::Code;
 use crate::ledger::bar::BarKey;
 use crate::ledger::change::{Change, Expectation, Write};
@@ -110,6 +113,13 @@ pub enum Event {
         purpose: String,
         state: String,
         by: String,
+    },
+    /// The broker's own authority signed a certificate for the broker's own server.
+    ServerCertified {
+        serial: Serial,
+        authority: KeyId,
+        hosts: Vec<Host>,
+        expires_at: Timestamp,
     },
     Frozen {
         scope: FreezeScope,
@@ -276,6 +286,7 @@ impl Event {
             Self::SecretStored { .. } => "secret_stored",
             Self::SecretDeleted { .. } => "secret_deleted",
             Self::KeyMoved { .. } => "key_moved",
+            Self::ServerCertified { .. } => "server_certified",
             Self::Frozen { .. } => "frozen",
             Self::FreezeLifted { .. } => "freeze_lifted",
         }

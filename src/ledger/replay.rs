@@ -231,6 +231,7 @@ const fn gives(event: &Event) -> bool {
         | Event::SecretStored { .. }
         | Event::SecretDeleted { .. }
         | Event::KeyMoved { .. }
+        | Event::ServerCertified { .. }
         | Event::Frozen { .. }
         | Event::FreezeLifted { .. } => false,
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use subtle::ConstantTimeEq as _;
 
 use crate::domain::grant::Audience;
+use crate::domain::host::Host;
 use crate::domain::identity::SpiffeId;
 use crate::domain::name::ServerName;
 
@@ -18,13 +19,21 @@ use crate::domain::name::ServerName;
 pub struct ListenSettings {
     pub address: SocketAddr,
     /// Without it the address is loopback and spoken to in plain HTTP.
-    pub tls: Option<TlsPaths>,
+    pub tls: Option<TlsSource>,
     /// The listener of `/livez`, `/readyz` and `/metrics`.
     pub metrics: Option<SocketAddr>,
     pub admin: Option<AdminSocket>,
     /// How long requests under way may take once told to stop.
     pub drain: Duration,
     pub max_connections: usize,
+}
+
+/// Where a listener's certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsSource {
+    Files(TlsPaths),
+    /// From the broker itself, for these hosts.
+    Issued(Vec<Host>),
 }
 
 /// The server's certificate chain and its private key, both PEM.
@@ -47,7 +56,7 @@ pub struct AdminSocket {
 pub struct OperatorListener {
     pub address: SocketAddr,
     /// Without it the address is loopback and spoken to in plain HTTP.
-    pub tls: Option<TlsPaths>,
+    pub tls: Option<TlsSource>,
 }
 
 /// A service that verifies tokens by asking the broker.

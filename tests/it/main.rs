@@ -48,4 +48,5 @@ mod store;
 mod story;
 mod support;
 mod svid;
+mod tls;
 mod x509;

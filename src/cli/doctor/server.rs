@@ -10,18 +10,17 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use writ_keys::KeyEncryptionKey;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::super::config::policies;
 use super::super::wire_sources::outbound;
 use super::{Report, around, running};
+use crate::attest;
 use crate::broker::settings::KeyLocation;
 use crate::config::{self, Config};
-use crate::domain::time::Timestamp;
 use crate::domain::url::BaseUrl;
 use crate::seams::{Clock, SystemClock};
-use crate::surface::http::tls::{ServerTls, TlsFiles};
-use crate::surface::settings::TlsPaths;
+use crate::surface::http::tls::files::{FileTls, TlsFiles};
+use crate::surface::settings::TlsSource;
 
 /// Looks at everything, as far as the configuration can be read.
 pub(super) async fn examine(file: &Path) -> Report {
@@ -209,25 +208,29 @@ fn data(sqlite: &Path, report: &mut Report) {
     }
 }
 
-fn certificate(tls: &TlsPaths, issuer: &BaseUrl, clock: &Arc<dyn Clock>, report: &mut Report) {
+fn certificate(tls: &TlsSource, issuer: &BaseUrl, clock: &Arc<dyn Clock>, report: &mut Report) {
     const CHECK: &str = "certificate";
-    let files = TlsFiles {
-        chain: tls.certificate.clone(),
-        key: tls.key.clone(),
+    let paths = match tls {
+        TlsSource::Files(paths) => paths,
+        TlsSource::Issued(hosts) => {
+            let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
+            let told = format!("the broker issues it to itself, for {}", hosts.join(", "));
+            return report.sound(CHECK, told);
+        }
     };
-    if let Err(error) = ServerTls::open(
-        files,
-        WebPkiClientVerifier::no_client_auth(),
-        Arc::clone(clock),
-    ) {
-        report.here(
+    let files = TlsFiles {
+        chain: paths.certificate.clone(),
+        key: paths.key.clone(),
+    };
+    let nobody = WebPkiClientVerifier::no_client_auth();
+    if let Err(error) = FileTls::open(files, nobody, Arc::clone(clock)) {
+        return report.here(
             CHECK,
             error.to_string(),
             "put certificate chain and key in PEM there, the key with mode 0600",
         );
-        return;
     }
-    let leaf = CertificateDer::from_pem_file(&tls.certificate).ok();
+    let leaf = CertificateDer::from_pem_file(&paths.certificate).ok();
     let host = issuer.host();
     if let Some(leaf) = &leaf
         && !is_for(leaf, host)
@@ -238,10 +241,7 @@ fn certificate(tls: &TlsPaths, issuer: &BaseUrl, clock: &Arc<dyn Clock>, report:
             "take one for that name, unless a proxy in front of the broker has it",
         );
     }
-    let ends = leaf.and_then(|leaf| {
-        let (_, parsed) = X509Certificate::from_der(&leaf).ok()?;
-        Timestamp::from_seconds(parsed.validity().not_after.timestamp())
-    });
+    let ends = leaf.and_then(|leaf| attest::certificate::ends(&leaf));
     let now = clock.now();
     match ends {
         Some(ends) if ends <= now => report.here(CHECK, "it has expired", "renew it"),

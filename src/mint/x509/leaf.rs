@@ -38,13 +38,13 @@ impl Linted {
 /// What a certificate of a workload may not be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the certificate {0}")]
-pub struct BadLeaf(&'static str);
+pub struct BadLeaf(pub(super) &'static str);
 
 impl Leaf<'_> {
     /// Builds the certificate and looks it over.
     pub fn lint(self) -> Result<Linted, BadLeaf> {
         let params = self.build()?;
-        lint(&params, self.trust_domain)?;
+        looked_over(&params, self.trust_domain)?;
         Ok(Linted(params))
     }
 
@@ -74,17 +74,39 @@ impl Leaf<'_> {
     }
 }
 
-/// Looks at what would be signed, whoever built it (X.509-SVID §2 to §4; RFC 5280 §4.1.2.2).
-fn lint(params: &CertificateParams, trust_domain: &str) -> Result<(), BadLeaf> {
-    let serial = params.serial_number.as_ref().map(SerialNumber::to_bytes);
-    let serial = serial.ok_or(BadLeaf("has no serial number"))?;
-    let life = params.not_after - params.not_before;
-    let longest = time::Duration::try_from(LONGEST).map_err(|_| BadLeaf("lives too long"))?;
-    let rules = [
-        (
+/// What sets one kind of end entity apart from another.
+pub(super) struct Expected<'a> {
+    /// Whether it has the names that it should, and what is wrong otherwise.
+    pub(super) named: (bool, &'static str),
+    pub(super) usages: &'a [ExtendedKeyUsagePurpose],
+    pub(super) used: &'static str,
+    /// With what it is backdated by.
+    pub(super) longest: std::time::Duration,
+}
+
+/// Looks at what would be signed, whoever built it (X.509-SVID §2 to §4).
+fn looked_over(params: &CertificateParams, trust_domain: &str) -> Result<(), BadLeaf> {
+    let expected = Expected {
+        named: (
             one_name(params, trust_domain),
             "is not for one workload of this trust domain",
         ),
+        usages: &BOTH,
+        used: "is not for both ends of TLS",
+        longest: LONGEST,
+    };
+    lint(params, &expected)
+}
+
+/// What no end entity of this broker may be (RFC 5280 §4.1.2.2).
+pub(super) fn lint(params: &CertificateParams, expected: &Expected<'_>) -> Result<(), BadLeaf> {
+    let serial = params.serial_number.as_ref().map(SerialNumber::to_bytes);
+    let serial = serial.ok_or(BadLeaf("has no serial number"))?;
+    let life = params.not_after - params.not_before;
+    let longest = time::Duration::try_from(expected.longest);
+    let longest = longest.map_err(|_| BadLeaf("lives too long"))?;
+    let rules = [
+        expected.named,
         (
             params.is_ca == IsCa::ExplicitNoCa,
             "does not say that it is no authority",
@@ -93,10 +115,7 @@ fn lint(params: &CertificateParams, trust_domain: &str) -> Result<(), BadLeaf> {
             params.key_usages == [KeyUsagePurpose::DigitalSignature],
             "is for something other than signatures",
         ),
-        (
-            params.extended_key_usages == BOTH,
-            "is not for both ends of TLS",
-        ),
+        (params.extended_key_usages == expected.usages, expected.used),
         (
             matches!(serial.as_slice(), [0x40..=0x7f, rest @ ..] if rest.len() == 15),
             "has a serial number of another kind",
@@ -133,7 +152,7 @@ fn one_name(params: &CertificateParams, trust_domain: &str) -> bool {
     id.is_ok_and(|id| id.trust_domain() == trust_domain)
 }
 
-fn at(time: Timestamp) -> Result<OffsetDateTime, BadLeaf> {
+pub(super) fn at(time: Timestamp) -> Result<OffsetDateTime, BadLeaf> {
     OffsetDateTime::from_unix_timestamp(time.seconds())
         .map_err(|_| BadLeaf("is of a time that no calendar has"))
 }
@@ -198,7 +217,7 @@ mod tests {
     fn judged(change: impl FnOnce(&mut CertificateParams)) -> Result<(), BadLeaf> {
         let mut params = built("spiffe://example.org/ci/1");
         change(&mut params);
-        lint(&params, "example.org")
+        looked_over(&params, "example.org")
     }
 
     fn uri(text: &str) -> SanType {

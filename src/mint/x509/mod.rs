@@ -11,6 +11,7 @@ use crate::domain::x509::SubjectKey;
 pub mod leaf;
 pub mod pem;
 pub mod revocations;
+pub mod server;
 
 use leaf::{BadLeaf, Leaf};
 

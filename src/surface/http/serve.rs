@@ -5,7 +5,6 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
 use axum::Router;
 use rustls::ServerConfig;
 use tokio::{net::TcpListener, time};
@@ -18,8 +17,7 @@ use crate::surface::socket::BoundSocket;
 #[derive(Debug)]
 pub enum Listener {
     Tcp(TcpListener),
-    /// The configuration is looked up for each connection, so that storing another one takes effect at once.
-    Tls(TcpListener, Arc<ArcSwap<ServerConfig>>),
+    Tls(TcpListener, Arc<ServerConfig>),
     Unix(BoundSocket),
 }
 
@@ -119,7 +117,7 @@ impl Listener {
             }
             Self::Tls(listener, config) => {
                 let (stream, addr) = listener.accept().await?;
-                Ok(Accepted::Tls(stream, addr, config.load_full()))
+                Ok(Accepted::Tls(stream, addr, Arc::clone(config)))
             }
             Self::Unix(socket) => {
                 let (stream, caller) = socket.accept().await?;

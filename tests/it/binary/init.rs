@@ -61,6 +61,29 @@ async fn what_init_writes_is_sound_private_and_hardened() {
     assert_eq!(checked.await.unwrap().status.code(), Some(0));
 }
 
+#[tokio::test]
+async fn a_broker_that_is_to_certify_itself_needs_no_certificate_from_elsewhere() {
+    let place = tempfile::tempdir().unwrap();
+    let own = [PRODUCTION, &["--own-certificate"]].concat();
+    let said = init(&own, place.path()).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(
+        said.out.contains("https://writ.example/pki/roots.pem"),
+        "{said:?}"
+    );
+    let read = |name| std::fs::read_to_string(place.path().join("etc").join(name)).unwrap();
+    assert!(read("writ.toml").contains("issued_for = [\"writ.example\"]"));
+    let unit = read("writ.service");
+    assert!(
+        !unit.contains("tls.pem") && !unit.contains("tls.key"),
+        "{unit}"
+    );
+    assert!(
+        unit.contains("LoadCredential=github-webhook-secret:"),
+        "{unit}"
+    );
+}
+
 /// The steps as `writ init` tells them, up to the one that needs systemd.
 #[tokio::test]
 async fn a_real_jobs_token_writes_the_profile_that_the_configuration_lacks() {

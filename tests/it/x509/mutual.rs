@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use writ::surface::http::clients::OwnClients;
 use writ::surface::http::public::{self, Public};
 use writ::surface::http::serve::{Limits, Listener, serve};
-use writ::surface::http::tls::{ServerTls, TlsFiles};
+use writ::surface::http::tls::files::{FileTls, TlsFiles};
 use writ_practice::client::SessionKey;
 use writ_practice::{StartJob, StartRun};
 
@@ -45,11 +45,11 @@ impl Gate {
         };
         let broker = &public.broker;
         let clients = Arc::new(OwnClients::new(Arc::clone(broker)));
-        let tls = ServerTls::open(files, clients, Arc::clone(&broker.clock)).unwrap();
+        let tls = FileTls::open(files, clients, Arc::clone(&broker.clock)).unwrap();
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (tcp.local_addr().unwrap(), CancellationToken::new());
         let router = public::router(public);
-        let listener = Listener::Tls(tcp, tls.current());
+        let listener = Listener::Tls(tcp, tls.tls().config());
         tokio::spawn(serve(listener, router, Limits::default(), stop.clone()));
         Self {
             address,

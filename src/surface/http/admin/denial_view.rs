@@ -142,6 +142,7 @@ fn refusal(event: &Event) -> Option<(Verdict, &Refused)> {
         | Event::SecretStored { .. }
         | Event::SecretDeleted { .. }
         | Event::KeyMoved { .. }
+        | Event::ServerCertified { .. }
         | Event::Frozen { .. }
         | Event::FreezeLifted { .. } => None,
     }

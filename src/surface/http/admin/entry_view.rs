@@ -108,6 +108,7 @@ impl EntryView {
             Event::KeyMoved { id, state, by, .. } => {
                 self.ordered(by, None).about(format!("{id} {state}"))
             }
+            Event::ServerCertified { serial, .. } => self.about(serial.to_string()),
         }
     }
 

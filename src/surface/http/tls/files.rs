@@ -1,26 +1,18 @@
-//! The server side of TLS: certificate and key from PEM files, replaced at run time without a restart.
-//!
-//! Whose client certificates are taken is the caller's to say; none is ever demanded, and what is shown is
-//! always verified: sessions are not resumed, since that would skip the verification.
+//! A certificate and its key from PEM files, read again when they are others.
 
 use std::{
     fs::File,
     io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use arc_swap::ArcSwap;
-use rustls::{
-    ServerConfig,
-    crypto::ring,
-    server::{NoServerSessionStorage, danger::ClientCertVerifier},
-};
+use rustls::{crypto::ring, server::danger::ClientCertVerifier, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use zeroize::Zeroizing;
 
-use crate::{outbound::tls::CertificateTime, seams::Clock};
+use crate::{seams::Clock, surface::http::tls::ServerTls};
 
 /// Where the server's TLS material lies, all PEM.
 #[derive(Clone, Debug)]
@@ -53,65 +45,105 @@ pub enum TlsError {
     },
 }
 
-/// The server's TLS configuration and the files that it is read from.
-pub struct ServerTls {
+/// A listener's TLS, with its certificate from files.
+pub struct FileTls {
+    tls: ServerTls,
     files: TlsFiles,
-    clients: Arc<dyn ClientCertVerifier>,
-    clock: Arc<dyn Clock>,
-    current: Arc<ArcSwap<ServerConfig>>,
+    /// What was there when the files were last read, whatever came of it.
+    seen: Mutex<Stamps>,
 }
 
-impl ServerTls {
+/// What came of looking at the files.
+#[derive(Debug)]
+pub enum Reread {
+    /// They are those that were read last.
+    Unchanged,
+    /// They hold another certificate, which is shown from now on.
+    Taken,
+    /// They cannot be used: the certificate stays as it was. Told once for each change.
+    Kept(TlsError),
+}
+
+impl FileTls {
     pub fn open(
         files: TlsFiles,
         clients: Arc<dyn ClientCertVerifier>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, TlsError> {
-        let current = Arc::new(ArcSwap::from_pointee(load(&files, &clients, &clock)?));
-        Ok(Self {
-            files,
-            clients,
-            clock,
-            current,
-        })
+        let seen = Mutex::new(Stamps::of(&files));
+        let tls = ServerTls::new(load(&files)?, clients, clock);
+        let unusable = |source| TlsError::Unusable {
+            path: files.chain.clone(),
+            source,
+        };
+        let tls = tls.map_err(unusable)?;
+        Ok(Self { tls, files, seen })
     }
 
-    /// What a listener takes for each connection.
-    pub fn current(&self) -> Arc<ArcSwap<ServerConfig>> {
-        Arc::clone(&self.current)
+    pub const fn tls(&self) -> &ServerTls {
+        &self.tls
     }
 
     /// Reads the files again. New connections use what they hold; on an error everything stays as it was.
     pub fn reload(&self) -> Result<(), TlsError> {
-        self.current
-            .store(Arc::new(load(&self.files, &self.clients, &self.clock)?));
+        self.note(Stamps::of(&self.files));
+        self.tls.show(load(&self.files)?);
         Ok(())
+    }
+
+    /// Reads the files again if they are others than at the last time, or were written to since.
+    pub fn reread(&self) -> Reread {
+        if !self.note(Stamps::of(&self.files)) {
+            return Reread::Unchanged;
+        }
+        match self.reload() {
+            Ok(()) => Reread::Taken,
+            Err(why) => Reread::Kept(why),
+        }
+    }
+
+    /// Whether that is news.
+    fn note(&self, now: Stamps) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = *seen != now;
+        *seen = now;
+        news
     }
 }
 
-fn load(
-    files: &TlsFiles,
-    clients: &Arc<dyn ClientCertVerifier>,
-    clock: &Arc<dyn Clock>,
-) -> Result<ServerConfig, TlsError> {
+/// Which files lie there, as far as that can be told without reading them: a file that was written to, put in
+/// the place of another, or pointed at by another link has another stamp.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamps([Option<Stamp>; 2]);
+
+type Stamp = (u64, u64, u64, i64, i64, i64, i64);
+
+impl Stamps {
+    /// Of what is there before it is read: what is written meanwhile is read once more.
+    fn of(files: &TlsFiles) -> Self {
+        Self([&files.chain, &files.key].map(|path| {
+            let facts = std::fs::metadata(path).ok()?;
+            Some((
+                facts.dev(),
+                facts.ino(),
+                facts.size(),
+                facts.mtime(),
+                facts.mtime_nsec(),
+                facts.ctime(),
+                facts.ctime_nsec(),
+            ))
+        }))
+    }
+}
+
+fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(&files.chain)?;
     let key = private_key(&files.key)?;
-    let unusable = |source| TlsError::Unusable {
+    let certified = CertifiedKey::from_der(chain, key, &ring::default_provider());
+    certified.map_err(|source| TlsError::Unusable {
         path: files.chain.clone(),
         source,
-    };
-    let provider = Arc::new(ring::default_provider());
-    let time = Arc::new(CertificateTime(Arc::clone(clock)));
-    let mut config = ServerConfig::builder_with_details(provider, time)
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?
-        .with_client_cert_verifier(Arc::clone(clients))
-        .with_single_cert(chain, key)
-        .map_err(unusable)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    Ok(config)
+    })
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -200,6 +232,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::time::Timestamp,
+        outbound::tls::CertificateTime,
         seams::ManualClock,
         surface::http::{
             peer::Peer,
@@ -311,11 +344,11 @@ mod tests {
         let (first, second, client) = (Party::new(), Party::new(), Party::new());
         let files = files(&dir);
         first.write(&files);
-        let tls = ServerTls::open(files.clone(), trusted(&client), today()).unwrap();
+        let tls = FileTls::open(files.clone(), trusted(&client), today()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let listener = Listener::Tls(listener, tls.current());
+        let listener = Listener::Tls(listener, tls.tls().config());
         let task = tokio::spawn(serve(listener, router(), Limits::default(), stop.clone()));
 
         let _silent = TcpStream::connect(addr).await.unwrap();
@@ -346,13 +379,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let files = files(&dir);
         Party::new().write(&files);
-        let tls = ServerTls::open(files.clone(), nobody(), today()).unwrap();
-        let before = tls.current().load_full();
+        let tls = FileTls::open(files.clone(), nobody(), today()).unwrap();
+        let before = tls.tls().expires_at();
         fs::write(&files.chain, Party::new().certificate.pem()).unwrap();
         assert!(matches!(tls.reload(), Err(TlsError::Unusable { .. })));
         fs::write(&files.chain, "not a certificate").unwrap();
         assert!(matches!(tls.reload(), Err(TlsError::NoCertificate { .. })));
-        assert!(Arc::ptr_eq(&before, &tls.current().load_full()));
+        assert_eq!(tls.tls().expires_at(), before);
     }
 
     #[test]
@@ -362,13 +395,13 @@ mod tests {
         Party::new().write(&files);
         for mode in [0o644, 0o660, 0o700, 0o4600] {
             fs::set_permissions(&files.key, fs::Permissions::from_mode(mode)).unwrap();
-            let error = ServerTls::open(files.clone(), nobody(), today())
+            let error = FileTls::open(files.clone(), nobody(), today())
                 .map(drop)
                 .unwrap_err();
             assert!(matches!(error, TlsError::KeyMode { .. }), "{error}");
             assert!(error.to_string().contains("chmod 0640"));
         }
         fs::set_permissions(&files.key, fs::Permissions::from_mode(0o440)).unwrap();
-        ServerTls::open(files, nobody(), today()).map(drop).unwrap();
+        FileTls::open(files, nobody(), today()).map(drop).unwrap();
     }
 }
