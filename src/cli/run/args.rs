@@ -13,7 +13,7 @@ use super::evidence::Wanted;
 use super::refusal::OnRefusal;
 use super::secrets::SecretArg;
 use crate::domain::grant::{Audience, BadGrant, Scope};
-use crate::domain::name::{BadName, ProfileName};
+use crate::domain::name::{BadName, ProfileName, TaskName};
 use crate::domain::url::{BadUrl, BaseUrl};
 
 #[derive(Debug, Args)]
@@ -30,6 +30,10 @@ pub(in crate::cli) struct RunArgs {
     /// The profile to be judged by, where several take this job
     #[arg(long, env = "WRIT_PROFILE", value_name = "NAME", value_parser = profile)]
     pub(super) profile: Option<ProfileName>,
+
+    /// The case to work on, where the profile is for cases: its name, as in `desk/case/4711`
+    #[arg(long, value_name = "DESK/case/ID", value_parser = case)]
+    pub(super) case: Option<TaskName>,
 
     /// A service that the token is for; without one the broker chooses
     #[arg(long, value_name = "AUDIENCE", value_parser = audience)]
@@ -126,6 +130,10 @@ pub(super) fn issuer(text: &str) -> Result<BaseUrl, BadUrl> {
     text.parse()
 }
 
+fn case(text: &str) -> Result<TaskName, BadName> {
+    text.parse()
+}
+
 fn profile(text: &str) -> Result<ProfileName, BadName> {
     text.parse()
 }
@@ -159,6 +167,7 @@ Examples:
   writ run --profile deploy --cloud aws=arn:aws:iam::123456789012:role/deploy -- aws s3 ls
   writ run --profile infra --on-refusal=int:120s -- terraform apply -auto-approve
   writ run --profile deploy --evidence file:/var/run/secrets/writ/token -- ./worker
+  writ run --profile support --case desk/case/4711 --evidence file:id-token -- ./agent
   writ run --profile deploy --dry-run
 
 Where ID tokens come from:

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 use writ_keys::SessionKey;
 use zeroize::Zeroizing;
@@ -18,7 +18,7 @@ use super::super::text::plain;
 use super::super::way::Way;
 use super::failure::Failed;
 use crate::domain::grant::{Audience, Scope, SecretPath};
-use crate::domain::name::ProfileName;
+use crate::domain::name::{ProfileName, TaskName};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::domain::url::BaseUrl;
@@ -38,6 +38,8 @@ pub(in crate::cli) struct Client {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ask {
     pub(super) profile: Option<ProfileName>,
+    /// Where the evidence does not name the task.
+    pub(super) case: Option<TaskName>,
     pub(super) audiences: Vec<Audience>,
     pub(super) scopes: Vec<Scope>,
 }
@@ -176,7 +178,7 @@ impl Client {
         struct Answer {
             svid: String,
         }
-        let body = serde_json::json!({ "audience": audience.as_str() });
+        let body = json!({ "audience": audience.as_str() });
         let answer = self.taken(SVID, &body, by).await?;
         let answer: Answer = read(&answer)?;
         Ok(Secret::from(answer.svid))
@@ -188,13 +190,13 @@ impl Client {
         request: &str,
         by: &Secret,
     ) -> Result<Certified, Failed> {
-        let body = serde_json::json!({ "csr": request });
+        let body = json!({ "csr": request });
         read(&self.taken(CERTIFICATE, &body, by).await?)
     }
 
     /// Another certificate, by the one that this client shows.
     pub(in crate::cli) async fn recertified(&self, request: &str) -> Result<Certified, Failed> {
-        let body = serde_json::json!({ "csr": request });
+        let body = json!({ "csr": request });
         read(&self.sent(CERTIFICATE, &body, HeaderMap::new()).await?)
     }
 
@@ -336,6 +338,10 @@ impl Form {
                 form.evidence(token);
                 if let Some(profile) = &ask.profile {
                     form.push("profile", profile.as_str());
+                }
+                if let Some(case) = &ask.case {
+                    let details = json!([{ "type": "writ_task", "task": case.as_str() }]);
+                    form.push("authorization_details", &details.to_string());
                 }
             }
             Grant::Handle { handle, fresh } => {

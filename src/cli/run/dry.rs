@@ -112,6 +112,7 @@ fn document(
         "audience": audience,
         "claims": claims,
         "profile": args.profile.as_ref().map(ToString::to_string),
+        "case": args.case.as_ref().map(ToString::to_string),
         "audiences": listed(&args.audience, |a| a.as_str()),
         "scopes": listed(&args.scope, |s| s.as_str()),
         "secrets": secrets(args),
@@ -131,11 +132,13 @@ fn told(
         .map_or("chosen by the broker", |p| p.as_str());
     let audiences = listed(&args.audience, |a| a.as_str());
     let scopes = listed(&args.scope, |s| s.as_str());
+    let case = args.case.as_ref();
     let mut lines = vec![
         format!("broker     {}", args.issuer.as_str()),
         format!("evidence   {}", source.told()),
         format!("for        {audience}"),
         format!("profile    {profile}"),
+        format!("case       {}", case.map_or("none", |case| case.as_str())),
         format!("audiences  {}", or(&audiences, "chosen by the broker")),
         format!("scopes     {}", or(&scopes, "all that are granted")),
         format!("secrets    {}", or(&secrets(args), "none")),

@@ -120,6 +120,7 @@ async fn with_session(
 fn asked(args: &RunArgs) -> Ask {
     Ask {
         profile: args.profile.clone(),
+        case: args.case.clone(),
         audiences: args.audience.clone(),
         scopes: args.scope.clone(),
     }

@@ -80,6 +80,7 @@ impl Session {
             .map_err(|_| Failed::NoEvidence("the issuer is no audience".to_owned()))?;
         let ask = Ask {
             profile: ask.profile.clone(),
+            case: ask.case.clone(),
             audiences: vec![own],
             scopes: Vec::new(),
         };
