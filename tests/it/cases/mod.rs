@@ -14,6 +14,8 @@ mod opening;
 mod operator;
 mod outage;
 mod pods;
+mod run;
+mod spiffe;
 mod svid;
 mod token;
 

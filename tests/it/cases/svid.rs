@@ -20,9 +20,11 @@ source = "github"
 match = { repository_id = "{repo}", environment = "production" }
 task = "{repository_id}/{run_id}/{run_attempt}"
 instance = "{check_run_id}"
+token_ttl = "{ttl}"
 [profile.grant.deploy]
 audiences = ["https://deploy.example"]
 jwt_svids = ["{issuer}", "https://db.example"]
+x509_svid = true
 "#;
 
 /// The same workload, known by its SVID, at work on a case.
@@ -49,16 +51,22 @@ audiences = ["https://billing.example"]
 "#;
 
 /// A job with a token of its own, and a case that names its workload.
-struct Job {
-    broker: Broker,
-    client: Client,
-    key: SessionKey,
-    token: Answer,
+pub(super) struct Job {
+    pub(super) broker: Broker,
+    pub(super) client: Client,
+    pub(super) key: SessionKey,
+    pub(super) token: Answer,
 }
 
 impl Job {
-    async fn new() -> Self {
-        let broker = Broker::with(&format!("{DESK}{JOB}{CASE}")).await;
+    pub(super) async fn new() -> Self {
+        Self::holding("5m").await
+    }
+
+    /// A job whose tokens end so soon.
+    pub(super) async fn holding(ttl: &str) -> Self {
+        let job = JOB.replace("{ttl}", ttl);
+        let broker = Broker::with(&format!("{DESK}{job}{CASE}")).await;
         let run = two_jobs(&broker).await;
         let (client, key) = (broker.client(), SessionKey::generate().unwrap());
         let token = client.exchange(&run.jobs[0], Some(&key), &[]).await;
@@ -76,7 +84,7 @@ impl Job {
         }
     }
 
-    async fn svid(&self, audience: &str) -> String {
+    pub(super) async fn svid(&self, audience: &str) -> String {
         let answer = self
             .client
             .svid(audience, &self.token, Some(&self.key))
@@ -85,7 +93,7 @@ impl Job {
     }
 
     /// Shows evidence for the case.
-    async fn ask(&self, evidence: &str, key: &SessionKey) -> Answer {
+    pub(super) async fn ask(&self, evidence: &str, key: &SessionKey) -> Answer {
         let named = details("desk/case/4711");
         let more = [
             ("authorization_details", named.as_str()),
