@@ -22,6 +22,7 @@ mod profile;
 pub mod propose;
 mod raw;
 mod resource_server;
+mod scope;
 mod shape;
 mod source;
 mod svid;

@@ -9,7 +9,7 @@ use super::findings::Findings;
 use super::problem::Rule;
 use super::profile::Trusted;
 use super::raw::{RawDesk, RawProfile, RawSource, Text};
-use super::{source, templates};
+use super::{scope, source, templates};
 use crate::attest::preset::{ClaimNature, Preset};
 use crate::context::desk::{DeskSettings, FieldMapping, Writer};
 use crate::domain::context::RecordKind;
@@ -38,13 +38,18 @@ pub(super) fn naming(
     source: Trusted<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<Naming> {
-    match (&raw.task, &raw.case_of) {
+    if let (Some(scope), Some(_)) = (&raw.task_scope, &raw.case_of) {
+        let what = "`task_scope` is for the jobs of a run, and `case_of` names the task";
+        findings.refuse(scope.span(), Rule::Contradiction, what);
+        return None;
+    }
+    match (scope::task(raw, source.words, findings), &raw.case_of) {
         (Some(template), None) => {
             if let Some(when) = &raw.opens_when {
                 let what = "`opens_when` is for a case, and the evidence names this task";
                 findings.refuse(when.span(), Rule::Contradiction, what);
             }
-            templates::task(template, source.words, findings).map(Naming::Evidence)
+            templates::task(&template, source.words, findings).map(Naming::Evidence)
         }
         (None, Some(name)) => case_rule(raw, name, source, findings).map(Naming::Case),
         (Some(template), Some(_)) => {
@@ -53,7 +58,7 @@ pub(super) fn naming(
             None
         }
         (None, None) => {
-            let what = "neither `task` nor `case_of` names the task";
+            let what = "neither `task` nor `task_scope` nor `case_of` names the task";
             findings.refuse(raw.name.span(), Rule::Missing, what);
             None
         }

@@ -124,6 +124,7 @@ rules! {
     Template = "template": "use text and {claim} placeholders of ids and single words, joined by /",
     TemplateAmbiguous = "template_ambiguous": "put at most one placeholder between two slashes",
     TaskWithoutRun = "task_without_run": "name the task by the run and its attempt, as in {run_id}/{run_attempt}: a second attempt is another task",
+    TaskScopeImpossible = "task_scope_impossible": "leave `task_scope` out, or say `run`: where nothing names a job, the run is the task (for `oidc`, map a claim that is = \"instance\" and another that is = \"run\")",
     InstanceNotUnique = "instance_not_unique": "name the instance by the job's own id: {check_run_id} (GitLab: {job_id}; Kubernetes: {pod_uid})",
 
     // Which case it is for.

@@ -227,6 +227,7 @@ pub(super) struct RawProfile {
     #[serde(rename = "match")]
     pub(super) matches: Spanned<BTreeMap<Text, Texts>>,
     pub(super) task: Option<Text>,
+    pub(super) task_scope: Option<Text>,
     pub(super) case_of: Option<Text>,
     pub(super) opens_when: Option<Spanned<BTreeMap<Text, Text>>>,
     pub(super) instance: Text,

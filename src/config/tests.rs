@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::raw::fields;
 use super::{Config, Problem, Rule, load, parse};
 use crate::domain::context::RecordKind;
-use crate::domain::profile::{Allowance, RenewalMode, SenderMode, Via};
+use crate::domain::profile::{Allowance, Naming, RenewalMode, SenderMode, Via};
 
 const SOUND: &str = r#"trust_domain = "example.org"
 issuer = "http://127.0.0.1:8443"
@@ -342,6 +342,12 @@ const CASES: &[Case] = &[
     ("{run_id}/{run_attempt}", "{run_id}", Rule::TaskWithoutRun, "task"),
     ("{run_id}/{run_attempt}", "{run_attempt}", Rule::TaskWithoutRun, "task"),
     ("\"{check_run_id}\"", "\"{run_id}\"", Rule::InstanceNotUnique, "instance"),
+    ("task = \"{project_id}/{pipeline_id}\"", "task_scope = \"stage\"", Rule::Value, "task_scope"),
+    ("task = \"{project_id}/{pipeline_id}\"", "task = \"{project_id}/{pipeline_id}/{job_id}\"\ntask_scope = \"run\"", Rule::Contradiction, "task_scope"),
+    ("task = \"{project_id}/{pipeline_id}\"", "task = \"{project_id}\"\ntask_scope = \"job\"", Rule::TaskWithoutRun, "task ="),
+    ("case_of = \"desk\"", "task_scope = \"job\"\ncase_of = \"desk\"", Rule::Contradiction, "task_scope"),
+    ("case_of = \"desk\"\nopens_when = { assignee = \"agent_id\" }\ninstance = \"{agent_id}\"\ndeadline = \"30d\"\n[[profile.binding]]\nrecord = \"case\"\nrequire = { status = \"open\" }\npin = [\"account\"]\nmax_age = \"9s\"\nvia = [\"pull\"]\n[profile.grant.case]\naudiences = [\"https://crm.example\"]\nsecrets = [\"crm/reply-key\"]\n", "task_scope = \"run\"\ninstance = \"{session}\"\n[profile.grant.case]\naudiences = [\"https://crm.example\"]\n", Rule::TaskWithoutRun, "task_scope"),
+    ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"pods\"\npreset = \"kubernetes\"\nissuer = \"https://cluster.example\"\n[[profile]]\nname = \"pods\"\nsource = \"pods\"\nmatch = { serviceaccount_uid = \"6f1d1f0e-0000-4000-8000-000000000001\" }\ntask_scope = \"job\"\ninstance = \"{pod_uid}\"\n[profile.grant.x]\naudiences = [\"https://crm.example\"]\n[[source]]\nname = \"gitlab\"", Rule::TaskScopeImpossible, "task_scope"),
     ("pin = [\"id\", \"protection_rules\"]", "pin = [\"id\", \"rules\"]", Rule::BindingField, "pin"),
     ("{ status = \"in_progress\" }", "{ status = \"running\" }", Rule::BindingValue, "require"),
     ("{ status = \"in_progress\" }", "{ status = [\"in_progress\", \"completed\"] }", Rule::BindingValue, "require"),
@@ -465,6 +471,37 @@ fn a_sound_file_says_what_it_means() {
     assert_eq!(hooks.collect::<Vec<_>>(), [1, 0, 0]);
     assert_eq!(config.broker.online.len(), 1);
     assert_eq!(config.store.sqlite, dir.path().join("writ.db"));
+}
+
+#[test]
+fn a_task_is_the_run_or_the_job_as_its_scope_says() {
+    let dir = place();
+    let given = "task = \"{project_id}/{pipeline_id}\"";
+    for (says, claims) in [
+        (given, "project_id pipeline_id"),
+        ("task_scope = \"run\"", "project_id pipeline_id"),
+        ("task_scope = \"job\"", "project_id pipeline_id job_id"),
+        (
+            "task_scope = \"job\"\ntask = \"{project_id}/{pipeline_id}/publish\"",
+            "project_id pipeline_id job_id",
+        ),
+        (
+            "task_scope = \"job\"\ntask = \"{job_id}/{pipeline_id}\"",
+            "job_id pipeline_id",
+        ),
+        (
+            "task_scope = \"run\"\ntask = \"{pipeline_id}/x\"",
+            "pipeline_id",
+        ),
+    ] {
+        let text = SOUND.replacen(given, says, 1);
+        let config = parse("writ.toml", &text, dir.path()).unwrap();
+        let Naming::Evidence(template) = &config.broker.profiles[1].naming else {
+            panic!("{says}");
+        };
+        let named: Vec<_> = template.claims().collect();
+        assert_eq!(named.join(" "), claims, "{says}");
+    }
 }
 
 #[test]

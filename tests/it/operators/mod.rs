@@ -4,4 +4,5 @@ mod find;
 mod freeze;
 mod lists;
 mod revoke;
+mod scope;
 mod why;
