@@ -21,11 +21,10 @@ pub struct Generic {
 impl Generic {
     pub fn new(trust_domain: TrustDomain, words: &Vocabulary) -> Self {
         let named = |nature| words.of_nature(nature).map(str::to_owned);
-        let fixed = [ClaimNature::Id, ClaimNature::Label, ClaimNature::Text];
         Self {
             trust_domain,
             ids: named(ClaimNature::Id).collect(),
-            fixed: fixed.into_iter().flat_map(named).collect(),
+            fixed: words.identifying().into_iter().map(str::to_owned).collect(),
         }
     }
 }

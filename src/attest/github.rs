@@ -98,7 +98,7 @@ pub fn job_record(repository_id: &str, run_id: &str, attempt: &str, check_run_id
 }
 
 /// Claims that cannot differ between two tokens of one job.
-const FIXED: [&str; 7] = [
+pub(super) const FIXED: [&str; 7] = [
     "repository_owner_id",
     "repository_id",
     "environment",

@@ -70,7 +70,7 @@ pub fn job_record(project_id: &str, pipeline_id: &str, job_id: &str) -> String {
 }
 
 /// Claims that cannot differ between two tokens of one job.
-const FIXED: [&str; 9] = [
+pub(super) const FIXED: [&str; 9] = [
     "namespace_id",
     "project_id",
     "environment",

@@ -57,7 +57,7 @@ pub const CLAIMS: [(&str, &[&str]); 7] = [
 ];
 
 /// Claims that cannot differ between two tokens of one pod.
-const FIXED: [&str; 3] = ["namespace", "serviceaccount_name", "serviceaccount_uid"];
+pub(super) const FIXED: [&str; 3] = ["namespace", "serviceaccount_name", "serviceaccount_uid"];
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,13 @@
 //! Attestation: from what a caller shows to who it is. This module is the only maker of
 //! [`Attested`]; nothing later in the broker looks at evidence again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use crate::attest::preset::Preset;
+use crate::attest::vocabulary::Vocabulary;
 use crate::domain::context::{Locator, Record, RecordKey, RecordKind};
 use crate::domain::identity::{Identity, Selector};
 use crate::domain::key::{Digest, Thumbprint};
@@ -107,13 +109,26 @@ pub struct Attested {
 #[derive(Default)]
 pub struct Attestors {
     by_issuer: HashMap<String, Arc<dyn Attestor>>,
+    /// What the identities that they find are made of.
+    identifying: BTreeSet<String>,
 }
 
 impl Attestors {
     /// Registers the attestor of one issuer. An issuer that is not registered is never asked for
     /// anything: no evidence makes the broker call out to where it was not configured to.
-    pub fn register(&mut self, issuer: String, attestor: Arc<dyn Attestor>) {
+    pub fn register(&mut self, issuer: String, words: &Vocabulary, attestor: Arc<dyn Attestor>) {
         self.by_issuer.insert(issuer, attestor);
+        let claims = words.identifying().into_iter().map(str::to_owned);
+        self.identifying.extend(claims);
+    }
+
+    /// The claims that an identity may be made of: of every configured source, and of every vendor that is
+    /// understood, since what one of them opened outlives its configuration.
+    pub fn identifying(&self) -> BTreeSet<String> {
+        let vendors = Preset::ALL.map(Vocabulary::of);
+        let claims = vendors.iter().flat_map(Vocabulary::identifying);
+        let claims = claims.map(str::to_owned);
+        claims.chain(self.identifying.iter().cloned()).collect()
     }
 
     /// Verifies evidence together with the proof that came beside it.

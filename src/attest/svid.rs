@@ -61,7 +61,7 @@ fn parsed<T: std::str::FromStr>(claims: &Claims, name: &str) -> Result<T, String
         .map_err(|_| format!("`{name}` is not an id of this broker"))
 }
 
-const SPIFFE_ID: &str = "spiffe_id";
+pub(super) const SPIFFE_ID: &str = "spiffe_id";
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 //! configuration gives.
 
 use crate::attest::preset::{ClaimNature, Preset};
+use crate::attest::{github, gitlab, kubernetes, svid};
 
 /// The claims that a source's evidence is read for.
 #[derive(Debug, Clone)]
@@ -68,6 +69,20 @@ impl Vocabulary {
             .map(|(name, _)| name.as_str())
     }
 
+    /// The claims that identities are made of: what cannot differ between two tokens of one job.
+    pub fn identifying(&self) -> Vec<&str> {
+        match self.preset {
+            Preset::GithubActions => github::FIXED.into(),
+            Preset::GitlabCi => gitlab::FIXED.into(),
+            Preset::Kubernetes => kubernetes::FIXED.into(),
+            Preset::JwtSvid => vec![svid::SPIFFE_ID],
+            Preset::Oidc => [ClaimNature::Id, ClaimNature::Label, ClaimNature::Text]
+                .into_iter()
+                .flat_map(|nature| self.of_nature(nature))
+                .collect(),
+        }
+    }
+
     /// Whether a claim has this nature. A pod is both the run and the one instance in it.
     pub fn is(&self, claim: &str, nature: ClaimNature) -> bool {
         self.of_nature(nature).any(|name| name == claim)
@@ -95,6 +110,7 @@ mod tests {
             let sets = preset.one_workflow().iter();
             assert!(sets.into_iter().all(|set| set.iter().all(known)));
             assert!(preset.paths().iter().all(|(claim, _)| known(claim)));
+            assert!(words.identifying().iter().all(known));
         }
     }
 

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use crate::broker::outstanding::CredentialState;
 use crate::broker::{Broker, unavailable};
-use crate::domain::condition::Condition;
+use crate::domain::condition::{Condition, FIELDS, nearest};
 use crate::domain::credential::CredentialRecord;
 use crate::domain::ids::TaskId;
 use crate::domain::task::Task;
 use crate::domain::time::Timestamp;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::store::Down;
 
 /// What a part of all tasks was found to hold.
@@ -45,11 +45,15 @@ pub struct Tally {
 
 impl Broker {
     /// Looks through the tasks from below `before`, newest first.
+    ///
+    /// # Errors
+    /// `request_malformed`: no identity is made of a claim of this name, so that it would fit nothing.
     pub async fn sift(
         &self,
         condition: Condition,
         before: Option<TaskId>,
     ) -> Result<Sifted, Error> {
+        self.knows_claims(&condition)?;
         let now = self.clock.now();
         let page = self.store.tasks(self.realm, before, PAGE).await;
         let page = page.map_err(|down| unavailable(&down))?;
@@ -79,6 +83,19 @@ impl Broker {
                 .map_err(|down| unavailable(&down))?;
         }
         Ok(sifted)
+    }
+
+    /// A slip of the pen would read as good news.
+    fn knows_claims(&self, condition: &Condition) -> Result<(), Error> {
+        let known = self.attestors.identifying();
+        let Some(claim) = condition.claims().find(|claim| !known.contains(*claim)) else {
+            return Ok(());
+        };
+        let names = known.iter().map(String::as_str).chain(FIELDS);
+        let meant = nearest(claim, names)
+            .map_or_else(String::new, |name| format!(": did you mean `{name}`?"));
+        let text = format!("no identity is made of a claim `{claim}`{meant}");
+        Err(Error::new(Code::RequestMalformed, text).with_field("where"))
     }
 
     async fn sift_one(&self, task: Task, sifted: &mut Sifted, now: Timestamp) -> Result<(), Down> {

@@ -77,6 +77,7 @@ pub(super) fn attestors(
         let issuer = settings.issuer.as_str().to_owned();
         attestors.register(
             issuer,
+            &settings.vocabulary,
             Arc::new(attestor(settings, config, (outbound, clock), ring, tokens)?),
         );
     }

@@ -39,7 +39,8 @@ pub(super) async fn fitting(condition: &str, admin: &Admin) -> Result<Fitting, C
             cursor,
         };
         let call = Call::post("/api/v1/revocations/preview", &json!(wanted));
-        let page: PreviewView = admin.ask(call).await?.read()?;
+        let page = admin.ask(call).await.map_err(misread)?;
+        let page: PreviewView = page.read()?;
         all.tasks.extend(page.tasks);
         all.over += page.over;
         all.r#where = page.r#where;
@@ -64,6 +65,17 @@ pub(super) async fn fitting(condition: &str, admin: &Admin) -> Result<Fitting, C
         ))),
         Some(_) | None => Ok(all),
     }
+}
+
+/// A condition that the broker cannot read is the operator's to mend, as one that this command cannot.
+fn misread(error: CliError) -> CliError {
+    if let CliError::Refused(refused) = &error
+        && refused.field.as_deref() == Some("where")
+    {
+        let detail = refused.detail.as_deref().unwrap_or_default();
+        return CliError::Usage(format!("nothing was revoked: {detail}"));
+    }
+    error
 }
 
 pub(super) fn show(fitting: &Fitting, out: &mut Out) -> Result<(), CliError> {

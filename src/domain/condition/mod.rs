@@ -9,12 +9,14 @@ use crate::domain::time::Timestamp;
 
 mod clause;
 mod fits;
+mod nearest;
 mod words;
 
 #[cfg(test)]
 mod tests;
 
 use clause::Clause;
+pub use nearest::nearest;
 use words::RawClause;
 
 /// All of its clauses have to hold.
@@ -65,6 +67,11 @@ impl fmt::Display for Condition {
         f.write_str(&self.text)
     }
 }
+
+/// What is compared besides claims: a claim that is written almost like one of them was meant to be it.
+pub const FIELDS: [&str; 7] = [
+    "source", "profile", "task", "instance", "workload", "opened", "issued",
+];
 
 /// Longer than anything that is typed by hand.
 const MOST_BYTES: usize = 2_048;

@@ -130,13 +130,36 @@ async fn a_condition_is_shown_counted_and_then_revoked_and_nothing_else_is() {
 }
 
 #[tokio::test]
+async fn a_claim_that_no_identity_has_is_no_good_news_where_nothing_is_at_work_yet() {
+    let broker = Broker::with(DEPLOY).await;
+    let desk = Desk::open(&broker);
+    let said = desk.revoke("repositry_id=812345", &["--expect", "0"]).await;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.err.contains("did you mean `repository_id`?"),
+        "{said:?}"
+    );
+    // What a vendor's identities are made of outlives its configuration.
+    for known in ["project_id=1", "repository_id=812345"] {
+        let said = desk.revoke(known, &["--expect", "0"]).await;
+        assert_eq!(said.code, Some(0), "{known}: {said:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_condition_that_is_a_slip_of_the_pen_revokes_nothing() {
     let held = Held::asking(DEPLOY, &[]).await;
     let desk = Desk::open(&held.broker);
     for (condition, says) in [
         (
             "repositry_id!=1",
-            "no identity under these tasks has a claim `repositry_id`",
+            "no identity is made of a claim `repositry_id`: did you mean `repository_id`?",
+        ),
+        ("profle=deploy", "did you mean `profile`?"),
+        ("sha=aaaaaaa", "no identity is made of a claim `sha`"),
+        (
+            "project_id!=1",
+            "no identity under these tasks has a claim `project_id`",
         ),
         ("repository_id=1 or profile=deploy", "and"),
         ("repository_id>5", "compare it with ="),

@@ -127,7 +127,11 @@ async fn the_end_of_a_run_ends_the_task_of_each_of_its_jobs() {
     let matrix = Matrix::github(&broker).await;
     let name = matrix.jobs[0].1.text("task_name");
     let run = name.split('/').nth(2).unwrap().parse().unwrap();
-    broker.site().cancel_run(writ_practice::RunId(run)).await.unwrap();
+    broker
+        .site()
+        .cancel_run(writ_practice::RunId(run))
+        .await
+        .unwrap();
     broker.settle_hooks().await;
     for (_, held) in &matrix.jobs {
         assert!(!matrix.client.is_active(held).await);
