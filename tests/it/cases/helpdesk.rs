@@ -1,51 +1,31 @@
 //! A desk of other people's making: `django-helpdesk`, unmodified, read by its REST API. It speaks Basic
 //! authentication, answers with tags, and sends no webhooks.
 
-use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
 use writ::jobs::patrol::Patrol;
 use writ_practice::client::SessionKey;
 
 use super::AGENTS;
 use crate::support::broker::{Broker, install_tls, memory, secret_file};
-use crate::support::process::within;
+use crate::support::foreign::Foreign;
 
 /// A helpdesk, and what it said of itself.
 struct Helpdesk {
     told: Value,
     http: reqwest::Client,
     place: TempDir,
-    _process: Child,
+    _process: Foreign,
 }
 
 impl Helpdesk {
     async fn start() -> Self {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/helpdesk");
-        let python = dir.join(".venv/bin/python");
-        assert!(
-            python.exists(),
-            "the helpdesk is not installed: run tests/setup"
-        );
         let place = TempDir::with_prefix_in("writ-helpdesk", memory()).unwrap();
-        let mut process = Command::new(python)
-            .arg("desk.py")
-            .arg(place.path())
-            .current_dir(dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut output = BufReader::new(process.stdout.take().unwrap());
-        within(output.read_line(&mut line)).await.unwrap();
-        let told: Value = serde_json::from_str(&line).unwrap();
+        let args = [place.path().to_str().unwrap()];
+        let process = Foreign::python("helpdesk", "desk.py", &args).await;
+        let told: Value = serde_json::from_str(&process.told).unwrap();
         install_tls();
         let pair = format!("reader:{}", told["password"].as_str().unwrap());
         secret_file(place.path(), "reader", &pair);

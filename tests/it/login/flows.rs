@@ -6,20 +6,16 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::Command;
 
 use super::{CLIENT, address, configure};
-use crate::peers::{TLS, peers};
+use crate::peers::TLS;
+use crate::support::foreign::Foreign;
 use crate::support::process::{Ground, Said, Server, until, within, writ};
 
 /// The provider, and the people before their browsers.
-struct People {
-    issuer: String,
-    orders: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-    _process: Child,
-}
+struct People(Foreign);
 
 struct Place {
     ground: Ground,
@@ -29,34 +25,12 @@ struct Place {
 
 impl People {
     async fn start() -> Self {
-        let dir = peers("node");
-        let installed = dir.join("node_modules/oidc-provider").is_dir();
-        assert!(installed, "the clients are not installed: run tests/setup");
-        let mut process = Command::new("node")
-            .args(["people.mjs", CLIENT])
-            .current_dir(dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let orders = process.stdin.take().unwrap();
-        let mut answers = BufReader::new(process.stdout.take().unwrap()).lines();
-        let issuer = within(answers.next_line()).await.unwrap().unwrap();
-        Self {
-            issuer,
-            orders,
-            answers,
-            _process: process,
-        }
+        Self(Foreign::node("people.mjs", &[CLIENT]).await)
     }
 
     /// One person does one thing in a browser, to its end.
     async fn act(&mut self, act: &str, what: &str, person: &str) {
-        let line = format!("{act} {what} {person}\n");
-        self.orders.write_all(line.as_bytes()).await.unwrap();
-        let status = within(self.answers.next_line()).await.unwrap().unwrap();
+        let status = self.0.order(&format!("{act} {what} {person}")).await;
         assert_eq!(status, "200", "{act} {what}");
     }
 }
@@ -65,7 +39,7 @@ impl Place {
     async fn new() -> Self {
         let people = People::start().await;
         let ground = Ground::with_scheme("https", TLS).await;
-        configure(&ground, &people.issuer, "RS256");
+        configure(&ground, &people.0.told, "RS256");
         let server = ground.start().await;
         Self {
             ground,
@@ -145,7 +119,7 @@ async fn a_code_entered_elsewhere_logs_in_and_every_command_goes_over_tls_until_
 
     let said = place.login(&[], "enter", "enter", "olga").await;
     assert_eq!(said.code, Some(0), "{said:?}");
-    let name = format!("oidc:{}#olga", place.people.issuer);
+    let name = format!("oidc:{}#olga", place.people.0.told);
     assert!(said.out.contains(&name), "{said:?}");
     assert!(said.out.contains("roles     operator"), "{said:?}");
 

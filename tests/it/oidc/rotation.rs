@@ -1,64 +1,15 @@
 //! A real OpenID Provider that somebody else wrote, and that changes its keys: `oidc-provider` of npm.
 
-use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use writ_practice::client::SessionKey;
 
 use super::config;
 use crate::support::broker::Broker;
 use crate::support::client::Answer;
-use crate::support::process::within;
+use crate::support::foreign::Foreign;
 
 const AUDIENCE: &str = "https://writ.example/builds";
-
-struct Provider {
-    issuer: String,
-    orders: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-    _process: Child,
-}
-
-impl Provider {
-    async fn start() -> Self {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/node");
-        let installed = dir.join("node_modules/oidc-provider").is_dir();
-        assert!(installed, "the clients are not installed: run tests/setup");
-        let mut process = Command::new("node")
-            .args(["provider.mjs", AUDIENCE])
-            .current_dir(dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let orders = process.stdin.take().unwrap();
-        let answers = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut provider = Self {
-            issuer: String::new(),
-            orders,
-            answers,
-            _process: process,
-        };
-        provider.issuer = provider.answer().await;
-        provider
-    }
-
-    async fn order(&mut self, order: &str) -> String {
-        let line = format!("{order}\n");
-        self.orders.write_all(line.as_bytes()).await.unwrap();
-        self.answer().await
-    }
-
-    async fn answer(&mut self) -> String {
-        let line = within(self.answers.next_line()).await.unwrap();
-        line.expect("an answer of the provider")
-    }
-}
 
 async fn exchange(broker: &Broker, token: &str) -> Answer {
     let key = SessionKey::generate().unwrap();
@@ -68,9 +19,9 @@ async fn exchange(broker: &Broker, token: &str) -> Answer {
 
 #[tokio::test]
 async fn new_keys_are_found_old_ones_count_while_published_and_dropped_ones_do_not() {
-    let mut provider = Provider::start().await;
+    let mut provider = Foreign::node("provider.mjs", &[AUDIENCE]).await;
     let audience = format!("preset = \"oidc\"\naudience = \"{AUDIENCE}\"");
-    let source = config(&provider.issuer).replace("preset = \"oidc\"", &audience);
+    let source = config(&provider.told).replace("preset = \"oidc\"", &audience);
     let broker = Broker::with(&source).await;
     // The provider's clock is the machine's: the broker's is to be ahead of it, not behind.
     broker.pass(Duration::from_secs(30)).await;

@@ -4,6 +4,7 @@
 pub mod broker;
 pub mod client;
 pub mod desk;
+pub mod foreign;
 pub mod forge;
 pub mod held;
 pub mod issuer;
