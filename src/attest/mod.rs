@@ -16,6 +16,7 @@ use crate::domain::profile::Claims;
 use crate::domain::standing::Shown;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
+use crate::telemetry::trace;
 
 pub mod certificate;
 mod claims;
@@ -133,6 +134,15 @@ impl Attestors {
 
     /// Verifies evidence together with the proof that came beside it.
     pub async fn attest(
+        &self,
+        evidence: &Evidence,
+        key: Option<dpop::ProvenKey>,
+        now: Timestamp,
+    ) -> Result<Attested, Error> {
+        trace::within("attest", self.verify(evidence, key, now)).await
+    }
+
+    async fn verify(
         &self,
         evidence: &Evidence,
         key: Option<dpop::ProvenKey>,

@@ -6,6 +6,8 @@ use crate::decide::decide;
 use crate::decide::denial::Refusal;
 use crate::decide::permit::Permit;
 use crate::domain::time::Timestamp;
+use crate::telemetry::span::Mark;
+use crate::telemetry::trace;
 
 impl Broker {
     /// Decides one case on the policies in force. Only whoever would be given something is told of a
@@ -18,6 +20,9 @@ impl Broker {
         case: &Case<'_>,
         now: Timestamp,
     ) -> Result<Permit, Refusal> {
+        trace::mark(|| Mark::Profile(case.profile.name.clone()));
+        trace::mark(|| Mark::Task(case.task_name.clone()));
+        let _stage = trace::stage("decide");
         let permit = decide(case, &self.policies.load(), now)?;
         self.thawed(case, now)?;
         Ok(permit)

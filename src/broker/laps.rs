@@ -4,10 +4,13 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use metrics::Histogram;
 
 use crate::error::Error;
 use crate::seams::Clock;
+use crate::telemetry::span::{Mark, Role};
+use crate::telemetry::trace;
 
 /// The laps of one way through.
 pub struct Laps<'a> {
@@ -55,18 +58,27 @@ fn stage_seconds(verb: &'static str, stage: &'static str, record: impl FnOnce(&H
     });
 }
 
-/// Counts how a request ended, by verb and code, and how long it took.
-pub fn ended<T>(
+/// Does one verb, and tells how it ended and how long it took: in the metrics by verb and code, and in the
+/// request's trace.
+pub fn verb<T>(
     clock: &dyn Clock,
     verb: &'static str,
-    began: Duration,
-    outcome: &Result<T, Error>,
-) {
-    let code = outcome
-        .as_ref()
-        .err()
-        .map_or("ok", |error| error.code().as_str());
-    let took = clock.elapsed().saturating_sub(began);
-    metrics::counter!("writ_requests_total", "verb" => verb, "code" => code).increment(1);
-    metrics::histogram!("writ_request_seconds", "verb" => verb).record(took.as_secs_f64());
+    work: impl Future<Output = Result<T, Error>>,
+) -> impl Future<Output = Result<T, Error>> {
+    let began = clock.elapsed();
+    trace::told(Role::Internal, verb, Vec::new, work, marks).inspect(move |outcome| {
+        let error = outcome.as_ref().err();
+        let code = error.map_or("ok", |error| error.code().as_str());
+        let took = clock.elapsed().saturating_sub(began);
+        metrics::counter!("writ_requests_total", "verb" => verb, "code" => code).increment(1);
+        metrics::histogram!("writ_request_seconds", "verb" => verb).record(took.as_secs_f64());
+    })
+}
+
+fn marks<T>(outcome: &Result<T, Error>) -> Vec<Mark> {
+    let error = outcome.as_ref().err();
+    let denial = error.and_then(Error::denial);
+    let mut marks = vec![Mark::Outcome(error.map(Error::code))];
+    marks.extend(denial.map(|id| Mark::Denial(id.to_owned())));
+    marks
 }

@@ -23,6 +23,7 @@ use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
 use crate::ledger::change::{Change, Lane, Write};
 use crate::ledger::entry::{Entry, Event, FactMark, Refused, Subject};
+use crate::telemetry;
 
 /// What a refusal is about, for its record.
 #[derive(Debug, Clone)]
@@ -64,7 +65,7 @@ impl Broker {
             Ok(receipt) => {
                 let id = DenialId(receipt.position());
                 self.denials.remember(key, now, id);
-                tracing::info!(code = %denial.code, field = denial.field, denial = %id, verb = trace.verb, "denied");
+                tracing::info!(code = %denial.code, field = denial.field, denial = %id, verb = trace.verb, trace_id = telemetry::trace::id().map(|id| id.to_string()), "denied");
                 answer.with_denial(id)
             }
             // Somebody else ended it first, and recorded why.

@@ -16,6 +16,7 @@ use crate::ledger::change::{Change, OnceKind, SealedVersion};
 use crate::ledger::intent::open;
 use crate::ledger::rows::Refusal;
 use crate::store::{CommitError, Receipt};
+use crate::telemetry::trace;
 
 /// How committing can fail, as the verbs see it.
 pub enum Unsettled {
@@ -74,8 +75,7 @@ impl Broker {
 
     /// Makes a change durable.
     pub(in crate::broker) async fn commit(&self, change: Change) -> Result<Receipt, Unsettled> {
-        self.store
-            .commit(change)
+        trace::within("commit", self.store.commit(change))
             .await
             .map_err(|error| match error {
                 CommitError::Refused(refusal) => refused(refusal),

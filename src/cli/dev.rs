@@ -12,7 +12,7 @@ use super::dev_tls::{DevTls, make};
 use super::serve::{serve_config, told_to_stop};
 use crate::config::{Dev, DevCi, dev_text};
 use crate::seams::{Clock as _, SystemClock};
-use crate::telemetry::{self, Form};
+use crate::telemetry::log::{self, Form};
 
 /// What a developer's broker is told.
 #[derive(Debug, Args)]
@@ -56,7 +56,7 @@ pub struct DevCiArgs {
 
 /// Runs a developer's broker until it is told to stop.
 pub async fn run(args: DevArgs) -> Result<(), CliError> {
-    telemetry::start(Form::Text);
+    log::start(Form::Text);
     if !args.listen.ip().is_loopback() {
         return Err(CliError::Usage("writ dev listens on loopback only: for anything else write a configuration and use writ server".to_owned()));
     }

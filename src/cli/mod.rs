@@ -41,6 +41,7 @@ mod way;
 mod why;
 pub mod wire;
 mod wire_sources;
+mod wire_traces;
 
 pub use error::{CliError, Refused};
 

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::certificates::Certificates;
 use crate::cli::wire::{StartError, Wired, wire};
 use crate::cli::wire_sources::operators;
+use crate::cli::wire_traces::traces;
 use crate::config::Config;
 use crate::jobs::loops;
 use crate::seams::{SystemClock, SystemEntropy};
@@ -24,8 +25,10 @@ use crate::surface::http::clients::OwnClients;
 use crate::surface::http::platform::{self, Platform};
 use crate::surface::http::public;
 use crate::surface::http::serve::{Drained, Limits, Listener, serve};
+use crate::surface::http::traced::traced;
 use crate::surface::settings::{AdminSocket, ListenSettings, TlsSource};
 use crate::surface::socket::{self, Access};
+use crate::telemetry::trace::Tracer;
 
 /// The listeners at work.
 struct Doors {
@@ -33,6 +36,7 @@ struct Doors {
     certificates: Certificates,
     limits: Limits,
     stop: CancellationToken,
+    tracer: Option<Arc<Tracer>>,
 }
 
 /// Runs a server until `stop`, and lets what is under way finish.
@@ -46,11 +50,13 @@ pub async fn serve_config(
     let clock: Arc<dyn crate::seams::Clock> = Arc::new(SystemClock);
     let metrics = recorder()?;
     let wired = wire(&config, Arc::clone(&clock), Arc::new(SystemEntropy)).await?;
+    let (tracer, sending) = traces(&config, &clock)?;
     let mut doors = Doors {
         serving: JoinSet::new(),
         certificates: Certificates::new(Arc::clone(&wired.broker)),
         limits: limits(&config.listen),
         stop: stop.clone(),
+        tracer,
     };
     let tcp = bind(config.listen.address).await?;
     let address = tcp
@@ -64,14 +70,7 @@ pub async fn serve_config(
     if let Some(socket) = &config.listen.admin {
         doors.open_socket(socket, &wired)?;
     }
-    if let Some((door, settings)) = &config.operators {
-        let issuer = operators(settings, &config, &clock)?;
-        let router = router(&wired, Operators::Remote(Arc::new(issuer)));
-        let nobody = WebPkiClientVerifier::no_client_auth();
-        let tls = door.tls.as_ref().zip(Some(nobody));
-        let tcp = bind(door.address).await?;
-        doors.open_tcp("operators", tcp, tls, router).await?;
-    }
+    doors.open_operators(&config, &wired).await?;
     // Last, so that whoever is told that this replica is ready finds every other door open.
     if let Some(at) = config.listen.metrics {
         let platform = Platform {
@@ -84,8 +83,11 @@ pub async fn serve_config(
     let Doors {
         mut serving,
         certificates,
+        tracer,
         ..
     } = doors;
+    // The listeners hold it from here on, and it ends with the last of them.
+    drop(tracer);
     let store = Arc::clone(&wired.broker.store);
     let fatal = wired.fatal.clone();
     let jobs = background(wired, &stop);
@@ -102,6 +104,7 @@ pub async fn serve_config(
     while serving.join_next().await.is_some() {}
     jobs.join_all().await;
     keeping.abort();
+    sending.end().await;
     store.close().await;
     Ok(())
 }
@@ -122,8 +125,22 @@ impl Doors {
         let bound = socket::bind(&socket.path, access)?;
         let operators = Operators::of_this_machine(&socket.uids)
             .map_err(|e| StartError::Listen("the local accounts".to_owned(), e))?;
-        self.open(Listener::Unix(bound), router(wired, operators));
+        let router = traced(router(wired, operators), self.tracer.as_ref());
+        self.open(Listener::Unix(bound), router);
         Ok(())
+    }
+
+    /// For the operators who are elsewhere, if there are any.
+    async fn open_operators(&mut self, config: &Config, wired: &Wired) -> Result<(), StartError> {
+        let Some((door, settings)) = &config.operators else {
+            return Ok(());
+        };
+        let issuer = operators(settings, config, &wired.broker.clock)?;
+        let router = router(wired, Operators::Remote(Arc::new(issuer)));
+        let nobody = WebPkiClientVerifier::no_client_auth();
+        let tls = door.tls.as_ref().zip(Some(nobody));
+        let tcp = bind(door.address).await?;
+        self.open_tcp("operators", tcp, tls, router).await
     }
 
     /// With TLS where it is configured, for whoever shows a certificate that is taken, or none.
@@ -134,6 +151,7 @@ impl Doors {
         tls: Option<(&TlsSource, Arc<dyn ClientCertVerifier>)>,
         router: Router,
     ) -> Result<(), StartError> {
+        let router = traced(router, self.tracer.as_ref());
         let listener = match tls {
             None => Listener::Tcp(tcp),
             Some((source, clients)) => {

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::CliError;
 use super::serve::{serve_config, told_to_stop};
-use crate::telemetry::{self, Form};
+use crate::telemetry::log::{self, Form};
 
 /// How the broker is started.
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ pub struct ServerArgs {
 
 /// Runs the broker until it is told to stop.
 pub async fn run(args: ServerArgs) -> Result<(), CliError> {
-    telemetry::start(Form::Json);
+    log::start(Form::Json);
     let config = super::config::load(&args.config)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");

@@ -9,7 +9,7 @@ use super::findings::{Bounds, Findings};
 use super::problem::Rule;
 use super::raw::{RawFile, RawKeys, Text};
 use super::resource_server::{self, Around};
-use super::{Config, desk, files, listen, operators, profile, source, svid};
+use super::{Config, desk, files, listen, operators, profile, source, svid, telemetry};
 use crate::broker::settings::{BrokerSettings, KeyLocation, Limits, PolicyText, PolicyTexts};
 use crate::domain::url::BaseUrl;
 use crate::store::settings::StoreSettings;
@@ -32,14 +32,11 @@ pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config>
     let sqlite = findings
         .given(raw.store.as_ref(), "store")
         .map(|section| findings.path(&section.sqlite));
-    let keys = findings
-        .given(raw.keys.as_ref(), "keys")
-        .and_then(|section| keys(section.get_ref(), section.span(), findings));
-    let rotation = raw.keys.as_ref().map(Spanned::get_ref);
-    let rotation = rotation.and_then(|section| section.rotate_after.as_ref());
-    let rotate_after = findings.duration(rotation, &ROTATION);
+    let (keys, rotate_after) = keys(raw.keys.as_ref(), findings);
     let staleness = findings.duration(raw.limits.staleness.as_ref(), &STALENESS);
     let svids = svid::check(raw.svid.as_ref(), &scene, findings);
+    let traces = raw.telemetry.as_ref();
+    let traces = traces.map(|section| telemetry::check(section, findings));
     let policies = policies(raw, findings);
     let (issuers, sources) = source::check(&raw.source, &scene, findings);
     if let Some(svids) = &svids {
@@ -83,6 +80,7 @@ pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config>
         store: StoreSettings { sqlite: sqlite? },
         keys: keys?,
         rotate_after: rotate_after?,
+        traces: traces.map_or(Some(None), |checked| checked.map(Some))?,
         warnings: Vec::new(),
     })
 }
@@ -156,7 +154,19 @@ fn own_certificate(
     }
 }
 
+/// Where the key-encryption key is, and at which age the others are replaced.
 fn keys(
+    raw: Option<&Spanned<RawKeys>>,
+    findings: &mut Findings<'_>,
+) -> (Option<KeyLocation>, Option<Duration>) {
+    let location = findings
+        .given(raw, "keys")
+        .and_then(|section| key_location(section.get_ref(), section.span(), findings));
+    let rotation = raw.and_then(|section| section.get_ref().rotate_after.as_ref());
+    (location, findings.duration(rotation, &ROTATION))
+}
+
+fn key_location(
     raw: &RawKeys,
     at: std::ops::Range<usize>,
     findings: &mut Findings<'_>,

@@ -26,6 +26,7 @@ mod scope;
 mod shape;
 mod source;
 mod svid;
+mod telemetry;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ use crate::context::desk::DeskSettings;
 use crate::context::settings::SourceSettings;
 use crate::store::settings::StoreSettings;
 use crate::surface::settings::{ListenSettings, OperatorListener, ResourceServer};
+use crate::telemetry::settings::TraceSettings;
 use findings::Findings;
 
 /// The settings of every stage, checked against each other.
@@ -62,6 +64,8 @@ pub struct Config {
     pub keys: KeyLocation,
     /// The age at which keys whose public halves are published are replaced.
     pub rotate_after: Duration,
+    /// Where traces go; without it there are none.
+    pub traces: Option<TraceSettings>,
     warnings: Vec<Problem>,
 }
 

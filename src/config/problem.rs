@@ -99,6 +99,8 @@ rules! {
     RsaWithoutKey = "rsa_without_key": "give `rsa_key_files`: the broker makes no RSA keys itself",
     SvidIssuerShared = "svid_issuer_shared": "leave the key out, or name a URL of its own",
 
+    PlainHttpCollector = "plain_http_collector": "use https, or an agent of the collector on a loopback address",
+
     // Sources.
     PlainHttpSource = "plain_http_source": "use https; plain http only to loopback while every listener is on loopback",
     AudienceEmpty = "audience_empty": "name the audience that callers must ask their tokens for, or leave the key out to use the broker's issuer",

@@ -29,6 +29,7 @@ pub(super) struct RawFile {
     pub(super) store: Option<RawStore>,
     pub(super) keys: Option<Spanned<RawKeys>>,
     pub(super) svid: Option<Spanned<RawSvid>>,
+    pub(super) telemetry: Option<RawTelemetry>,
     #[serde(default)]
     pub(super) limits: RawLimits,
     #[serde(default)]
@@ -107,6 +108,18 @@ pub(super) struct RawSvid {
     pub(super) rsa_key_files: Vec<Text>,
     #[serde(default)]
     pub(super) rs256_audiences: Vec<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTelemetry {
+    pub(super) endpoint: Text,
+    pub(super) sampling: Option<Spanned<f64>>,
+    pub(super) token_file: Option<Text>,
+    pub(super) token_header: Option<Text>,
+    #[serde(default)]
+    pub(super) allowed_networks: Vec<Text>,
+    pub(super) ca_file: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -355,6 +368,7 @@ pub(super) mod fields {
             ("[store]", of::<RawStore>()),
             ("[keys]", of::<RawKeys>()),
             ("[svid]", of::<RawSvid>()),
+            ("[telemetry]", of::<RawTelemetry>()),
             ("[limits]", of::<RawLimits>()),
             ("[[source]]", of::<RawSource>()),
             ("[source.api]", of::<RawApi>()),

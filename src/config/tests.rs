@@ -46,6 +46,12 @@ publish_ahead = "2h"
 rsa_key_files = ["rsa"]
 rs256_audiences = ["api://AzureADTokenExchange"]
 
+[telemetry]
+endpoint = "http://127.0.0.1:4318"
+sampling = 0.25
+token_file = "collector-token"
+token_header = "x-collector-key"
+
 [limits]
 staleness = "5s"
 
@@ -231,6 +237,18 @@ const CASES: &[Case] = &[
     ("secrets = [\"ci/{repository_id}/*\"]", "secrets = [\"writ/desk\"]", Rule::OwnSecretGranted, "secrets"),
     ("https://gitlab.example\"", "http://gitlab.example\"", Rule::PlainHttpSource, "http://gitlab"),
     ("https://api.github.com", "http://api.github.com", Rule::PlainHttpSource, "url"),
+    ("http://127.0.0.1:4318", "http://collector.example:4318", Rule::PlainHttpCollector, "collector.example"),
+    ("http://127.0.0.1:4318", "https://collector.example/", Rule::Url, "collector.example"),
+    ("http://127.0.0.1:4318", "https://key@collector.example", Rule::Url, "collector.example"),
+    ("sampling = 0.25", "sampling = 1.5", Rule::OutOfRange, "sampling"),
+    ("sampling = 0.25", "sampling = -0.1", Rule::OutOfRange, "sampling"),
+    ("sampling = 0.25", "sampling = nan", Rule::OutOfRange, "sampling"),
+    ("sampling = 0.25", "sampling = \"all\"", Rule::Shape, "sampling"),
+    ("sampling = 0.25", "sampling = 1\nallowed_networks = [\"0.0.0.0/0\"]", Rule::NetworkTooWide, "allowed_networks"),
+    ("token_file = \"collector-token\"\n", "", Rule::Contradiction, "token_header"),
+    ("\"collector-token\"", "\"open\"", Rule::SecretMode, "token_file"),
+    ("\"x-collector-key\"", "\"Content-Length\"", Rule::Value, "token_header"),
+    ("\"x-collector-key\"", "\"a: b\\r\\nc\"", Rule::Value, "token_header"),
     // SVIDs of this broker.
     ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"own\"\npreset = \"jwt-svid\"\nissuer = \"http://127.0.0.1:8443\"\n[[source]]\nname = \"gitlab\"", Rule::Value, "8443\""),
     ("[[source]]\nname = \"gitlab\"", "[[source]]\nname = \"own\"\npreset = \"jwt-svid\"\nissuer = \"https://svid.example\"\n[[profile]]\nname = \"own\"\nsource = \"own\"\nmatch = { spiffe_id = \"spiffe://example.org/a/b\" }\ncase_of = \"desk\"\nopens_when = { assignee = \"spiffe_id\" }\ninstance = \"{lineage}\"\nrenewal = \"handle\"\n[[profile.binding]]\nrecord = \"case\"\nrequire = { status = \"open\" }\nmax_age = \"8s\"\nvia = [\"pull\"]\n[profile.grant.x]\naudiences = [\"https://crm.example\"]\n[[source]]\nname = \"gitlab\"", Rule::RenewalUnwatched, "renewal"),
@@ -417,6 +435,7 @@ fn place() -> tempfile::TempDir {
         ("cluster-token", "canary-5d1f-canary-5d1f", 0o600),
         ("rsa", RSA, 0o600),
         ("svid-rsa.pem", RSA, 0o600),
+        ("collector-token", "canary-5d1f-canary-5d1f", 0o600),
         ("desk-token", "canary-5d1f-canary-5d1f", 0o600),
         ("desk-webhook-secret", "canary-5d1f-canary-5d1f", 0o600),
         ("api-token", "canary-5d1f-canary-5d1f", 0o600),
@@ -709,6 +728,7 @@ fn the_reference_names_exactly_the_keys_that_exist() {
                 "store",
                 "keys",
                 "svid",
+                "telemetry",
                 "limits",
                 "source",
                 "desk",

@@ -14,6 +14,8 @@ use crate::domain::name::SourceName;
 use crate::domain::profile::Via;
 use crate::domain::time::Timestamp;
 use crate::seams::Clock;
+use crate::telemetry::span::Mark;
+use crate::telemetry::trace;
 
 /// The newest facts, bounded.
 ///
@@ -103,8 +105,10 @@ impl FactCache {
         for _ in 0..READS {
             let now = self.clock.now();
             if let Some(fact) = slot.known().fresh(max_age, now) {
+                trace::mark(|| Mark::Cached(true));
                 return Ok(fact);
             }
+            trace::mark(|| Mark::Cached(false));
             let hints = slot.known().hints;
             let Reading { record, version } = source.read(key, locate, now).await?;
             let fact = Fact {

@@ -14,6 +14,8 @@ use crate::domain::lineage::Lineage;
 use crate::domain::profile::{BindingRule, TaskProfile, Via};
 use crate::domain::time::Timestamp;
 use crate::seams::Clock;
+use crate::telemetry::span::{Mark, Role};
+use crate::telemetry::trace;
 
 /// Everything that observing needs.
 pub struct Observer {
@@ -42,7 +44,7 @@ impl Observer {
             let (key, locate) = ties.record(rule)?;
             Some(self.one(rule, key, locate))
         });
-        Facts::new(join_all(reads).await)
+        Facts::new(trace::within("observe", join_all(reads)).await)
     }
 
     /// Whether a record was heard to go on within `age`, with no hint since. One that is known to be
@@ -82,7 +84,10 @@ impl Observer {
     }
 
     async fn one(&self, rule: &BindingRule, key: &RecordKey, locate: &Locator) -> Observed {
-        let state = self.state(rule, key, locate).await;
+        let about = || vec![Mark::Source(key.source.clone()), Mark::Record(key.kind)];
+        let known = |state: &FactState| vec![Mark::Known(matches!(state, FactState::Known(_)))];
+        let work = self.state(rule, key, locate);
+        let state = trace::told(Role::Internal, "read", about, work, known).await;
         Observed {
             key: key.clone(),
             locate: locate.clone(),
@@ -93,6 +98,7 @@ impl Observer {
     async fn state(&self, rule: &BindingRule, key: &RecordKey, locate: &Locator) -> FactState {
         let cached = self.cache.fresh(key, rule.max_age, self.clock.now());
         if let Some(fact) = cached.filter(|fact| rule.via.contains(&fact.via)) {
+            trace::mark(|| Mark::Cached(true));
             return FactState::Known(fact);
         }
         if !rule.via.contains(&Via::Pull) {

@@ -9,3 +9,4 @@ pub mod patrol;
 pub mod revocations;
 pub mod rotation;
 pub mod sequencer;
+pub mod traces;

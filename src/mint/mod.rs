@@ -20,6 +20,7 @@ use crate::ledger::change::Change;
 use crate::ledger::intent::{Intent, IntentParts};
 use crate::mint::settings::SvidSettings;
 use crate::mint::x509::Certified;
+use crate::telemetry::trace;
 
 pub mod access_token;
 pub mod cursor;
@@ -89,6 +90,7 @@ impl Minter {
     /// # Errors
     /// Internal: a key is missing or a sealed secret does not open.
     pub fn mint(&self, intent: Intent) -> Result<Minted, Error> {
+        let _stage = trace::stage("mint");
         let IntentParts {
             change,
             task,

@@ -14,7 +14,14 @@ use super::{
     client,
     flight::Flights,
 };
-use crate::{domain::time::Timestamp, seams::Clock};
+use crate::{
+    domain::time::Timestamp,
+    seams::Clock,
+    telemetry::{
+        span::{Mark, Role},
+        trace, traceparent,
+    },
+};
 
 /// A success (or `304` to a conditional request) from the peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +116,7 @@ impl Peer {
             body: Bytes::new(),
             refusals: false,
         };
-        self.0.within(deadline, self.0.send(call)).await
+        self.0.call(call, deadline).await
     }
 
     /// Sends `body` to `path`. Never repeated by itself; the content type is the caller's header.
@@ -127,7 +134,7 @@ impl Peer {
             body,
             refusals: false,
         };
-        self.0.within(deadline, self.0.send(call)).await
+        self.0.call(call, deadline).await
     }
 
     /// As [`Peer::get`] and [`Peer::post`], for a caller who reads refusals: every answer is handed on with
@@ -147,7 +154,7 @@ impl Peer {
             body,
             refusals: true,
         };
-        self.0.within(deadline, self.0.send(call)).await
+        self.0.call(call, deadline).await
     }
 
     /// As [`Peer::get`], sharing the request with everybody who is asking for the same at this moment. The
@@ -169,13 +176,37 @@ impl Peer {
                 body: Bytes::new(),
                 refusals: false,
             };
-            async move { peer.within(latest, peer.send(call)).await }.boxed()
+            async move { peer.call(call, latest).await }.boxed()
         });
         self.0.within(deadline, flight).await
     }
 }
 
 impl Inner {
+    /// One call, told in the trace of whoever makes it: to whom and how it ended, and no path.
+    fn call(
+        &self,
+        call: Call,
+        deadline: Timestamp,
+    ) -> impl Future<Output = Result<Response, OutboundError>> {
+        let name = if call.method == Method::GET {
+            "GET"
+        } else {
+            "POST"
+        };
+        let about = || {
+            vec![
+                Mark::Method(name),
+                Mark::Host(self.origin.host()),
+                Mark::Port(self.origin.port()),
+            ]
+        };
+        let work = self.within(deadline, self.send(call));
+        trace::told(Role::Client, name, about, work, |outcome| {
+            vec![end(outcome)]
+        })
+    }
+
     async fn within(
         &self,
         deadline: Timestamp,
@@ -216,6 +247,9 @@ impl Inner {
         let mut request = reqwest::Request::new(call.method, self.origin.url(&call.path)?);
         let headers = request.headers_mut();
         *headers = call.headers;
+        if let Some(parent) = trace::parent().and_then(|parent| parent.header()) {
+            headers.insert(traceparent::HEADER, parent);
+        }
         self.rules.shown.put(headers)?;
         if self.rules.content == Content::Json {
             let json = HeaderValue::from_static("application/json");
@@ -271,6 +305,21 @@ impl fmt::Debug for Peer {
     }
 }
 
+/// How a call ended, as its span tells it.
+fn end(outcome: &Result<Response, OutboundError>) -> Mark {
+    match outcome {
+        Ok(answer) => Mark::Status(answer.status.as_u16()),
+        Err(OutboundError::Status(status)) => Mark::Status(*status),
+        Err(OutboundError::Refused(_)) => Mark::Failure("refused"),
+        Err(OutboundError::Unreachable) => Mark::Failure("unreachable"),
+        Err(OutboundError::TimedOut) => Mark::Failure("timeout"),
+        Err(OutboundError::Redirect) => Mark::Failure("redirect"),
+        Err(OutboundError::TooLarge) => Mark::Failure("too_large"),
+        Err(OutboundError::NotJson) => Mark::Failure("not_json"),
+        Err(OutboundError::Open(_)) => Mark::Failure("circuit_open"),
+    }
+}
+
 /// Tells the breaker. An answer that concerns this one request (most of 4xx) shows a peer in good health; our
 /// own rules say nothing about it.
 fn judge(pass: Pass, error: Option<&OutboundError>) {
@@ -321,7 +370,7 @@ mod tests {
         address::AddressKind,
         trap::{Trap, answer},
     };
-    use crate::{domain::secret::Secret, seams::ManualClock};
+    use crate::{domain::secret::Secret, seams::ManualClock, telemetry::settings::Sampling};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -732,6 +781,30 @@ mod tests {
                 "{last}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_call_names_its_own_span_as_the_parent_where_there_is_one() {
+        let fixture = Fixture::new();
+        let trap = Trap::answering(answer("200 OK", "application/json", "{}")).await;
+        let peer = fixture.peer(&trap);
+        fixture.get(&peer).await.unwrap();
+        assert!(!trap.requests()[0].contains("traceparent"));
+        let clock = Arc::new(ManualClock::at(fixture.clock.now()));
+        let entropy = Arc::new(crate::seams::SystemEntropy);
+        let all = Sampling::new(1.0).unwrap();
+        let (tracer, mut queue) = trace::Tracer::new(all, clock, entropy);
+        let span = tracer.request(None, "GET /x".to_owned(), Vec::new());
+        let work = async { fixture.get(&peer).await.unwrap() };
+        trace::request(span.unwrap(), work, |_| Mark::Status(200)).await;
+        let spans = queue.recv().await.unwrap();
+        let call = spans.iter().find(|span| span.role == Role::Client).unwrap();
+        let header = format!("traceparent: 00-{}-{}-01\r\n", call.trace, call.id);
+        assert!(
+            trap.requests()[1].contains(&header),
+            "{:?}",
+            trap.requests()
+        );
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use crate::peers::{TLS, certify};
 use crate::support::broker::{API_TOKEN, ENVIRONMENT, HOOK_SECRET, REPO, secret_file};
 use crate::support::process::{Ground, within, writ};
 use crate::support::raw::answers_always;
+use crate::traces::collector::Collector;
 
 /// What was found: the exit code, and each check with its state, text and mend.
 #[derive(Debug)]
@@ -176,6 +177,33 @@ async fn a_token_for_somebody_else_is_seen_before_the_broker_refuses_it() {
     let found = doctor(&["job", "--evidence", "env:TOKEN"], &env, ground.dir()).await;
     assert_eq!(found.code, Some(1), "{found:?}");
     found.assert("audience", "fail", "https://other.example");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_collector_that_takes_no_traces_is_told_and_is_no_fault_of_the_broker() {
+    const CHECK: &str = "collector of traces";
+    let ground = Ground::new().await;
+    let collector = Collector::beside(&ground, "1").await;
+    let server = ground.start().await;
+    let found = doctor(SERVER, &[], ground.dir()).await;
+    found.assert(CHECK, "ok", collector.endpoint());
+    let text = ground.read("writ.toml");
+    let stranger = answers_always(200, "{}").await;
+    for (endpoint, told) in [
+        ("http://127.0.0.1:1", "cannot be reached"),
+        (stranger.as_str(), "no OTLP receiver"),
+    ] {
+        ground.write("writ.toml", &text.replace(collector.endpoint(), endpoint));
+        let found = doctor(SERVER, &[], ground.dir()).await;
+        found.assert(CHECK, "warn", told);
+        assert_eq!(found.code, Some(0), "{found:?}");
+    }
+    secret_file(ground.dir(), "other", "another-collector-key");
+    let other = text.replace("token_file = \"collector\"", "token_file = \"other\"");
+    ground.write("writ.toml", &other);
+    let found = doctor(SERVER, &[], ground.dir()).await;
+    found.assert(CHECK, "warn", "does not take the token");
     server.stop().await;
 }
 

@@ -49,4 +49,5 @@ mod story;
 mod support;
 mod svid;
 mod tls;
+mod traces;
 mod x509;

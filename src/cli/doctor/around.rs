@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 
 use super::super::wire_sources::{Tokens, api, desk_api, keys};
+use super::super::wire_traces;
 use super::Report;
 use crate::attest::jwks::KeyFault;
 use crate::attest::preset::Preset;
@@ -15,8 +16,10 @@ use crate::config::Config;
 use crate::context::desk::DeskSettings;
 use crate::context::rest::RestApi;
 use crate::context::settings::{ApiToken, SourceSettings};
-use crate::outbound::Outbound;
-use crate::seams::Clock;
+use crate::jobs::traces::Unsent;
+use crate::outbound::{Outbound, OutboundError};
+use crate::seams::{Clock, SystemEntropy};
+use crate::telemetry::settings::TraceSettings;
 
 /// Reads each issuer's keys as the broker itself does.
 pub(super) async fn issuers(
@@ -127,6 +130,36 @@ async fn asked(
             500.. => report.there(check, format!("it answers {}", answer.status.as_u16()), "wait, or ask whoever runs it"),
             _ => report.sound(check, "it takes the token"),
         },
+    }
+}
+
+/// Whether traces would be taken. The broker works without them.
+pub(super) async fn collector(
+    settings: &TraceSettings,
+    clock: &Arc<dyn Clock>,
+    report: &mut Report,
+) {
+    const CHECK: &str = "collector of traces";
+    let endpoint = settings.endpoint.as_str();
+    let collector = match wire_traces::collector(settings, clock, &SystemEntropy) {
+        Ok(collector) => collector,
+        Err(error) => {
+            report.here(CHECK, error.to_string(), "mend `[telemetry]`");
+            return;
+        }
+    };
+    match collector.take(&[]).await {
+        Ok(_) => report.sound(CHECK, format!("{endpoint} takes traces")),
+        Err(Unsent::Outbound(OutboundError::Status(status @ (401 | 403)))) => report.unwise(
+            CHECK,
+            format!("it does not take the token (status {status}): traces are dropped"),
+            "put a token that is in force into `token_file`, and see `token_header`",
+        ),
+        Err(error) => report.unwise(
+            CHECK,
+            format!("{endpoint}: {error}: traces are dropped"),
+            "see that it runs, that this machine may reach it (allowed_networks, ca_file), and that it is a receiver of OTLP over HTTP",
+        ),
     }
 }
 

@@ -46,6 +46,9 @@ pub(super) async fn examine(file: &Path) -> Report {
     for desk in &config.desks {
         around::desk(desk, &outbound, &clock, &mut report).await;
     }
+    if let Some(traces) = &config.traces {
+        around::collector(traces, &clock, &mut report).await;
+    }
     running::examine(&config, &clock, &mut report).await;
     report
 }

@@ -23,4 +23,5 @@ mod segment;
 pub mod serve;
 pub mod svid;
 pub mod tls;
+pub mod traced;
 mod wire;

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::broker::laps::ended;
+use crate::broker::laps::verb;
 use crate::broker::preview::{Outlook, Permitted, Preview, Refused};
 use crate::domain::grant::{Audience, Scope};
 use crate::error::Error;
@@ -34,10 +34,7 @@ pub fn route() -> Route {
 
 async fn handle(State(public): State<Arc<Public>>, headers: HeaderMap, body: Bytes) -> Response {
     let clock = public.broker.clock.as_ref();
-    let began = clock.elapsed();
-    let outcome = look(&public, &headers, &body).await;
-    ended(clock, "preview", began, &outcome);
-    match outcome {
+    match verb(clock, "preview", look(&public, &headers, &body)).await {
         Ok(preview) => answer::unkept(document(&preview)),
         Err(error) => problem::response(&error),
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::{Code, Error, Kind};
+use crate::telemetry::trace;
 
 /// A problem document.
 #[derive(Debug, Serialize, ToSchema)]
@@ -23,6 +24,9 @@ pub struct Problem<'a> {
     field: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     denial_id: Option<&'a str>,
+    /// The trace that tells how the answer came about, where the request was traced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
 }
 
 /// The status of an outcome at the API.
@@ -50,6 +54,7 @@ pub fn response(error: &Error) -> Response {
         code: error.code().as_str(),
         field: error.field(),
         denial_id: error.denial(),
+        trace_id: trace::id().map(|id| id.to_string()),
     };
     let body = serde_json::to_vec(&problem).unwrap_or_else(|_| b"{}".to_vec());
     let mut response = (status, body).into_response();
@@ -80,9 +85,12 @@ pub fn retry_after(error: &Error, headers: &mut http::HeaderMap) {
 pub fn log(error: &Error) {
     let (code, field, internal) = (error.code().as_str(), error.field(), error.internal());
     let text = error.public();
+    let trace_id = trace::id().map(|id| id.to_string());
     match error.kind() {
-        Kind::Internal => tracing::error!(code, field, internal, "failed: {text}"),
-        Kind::Undetermined => tracing::warn!(code, field, internal, "undetermined: {text}"),
+        Kind::Internal => tracing::error!(code, field, internal, trace_id, "failed: {text}"),
+        Kind::Undetermined => {
+            tracing::warn!(code, field, internal, trace_id, "undetermined: {text}");
+        }
         Kind::Malformed
         | Kind::Unverified
         | Kind::Unauthenticated
@@ -90,7 +98,9 @@ pub fn log(error: &Error) {
         | Kind::Scope
         | Kind::Denied
         | Kind::Absent
-        | Kind::Conflict => tracing::debug!(code, field, internal, "refused: {text}"),
+        | Kind::Conflict => {
+            tracing::debug!(code, field, internal, trace_id, "refused: {text}");
+        }
     }
 }
 

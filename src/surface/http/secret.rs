@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::broker::issued::Issued;
-use crate::broker::laps::ended;
+use crate::broker::laps::verb;
 use crate::broker::read::{ReadRequest, Wanted};
 use crate::domain::credential::CredentialKind;
 use crate::error::{Code, Error};
@@ -37,10 +37,7 @@ async fn handle(
     headers: HeaderMap,
 ) -> Response {
     let clock = public.broker.clock.as_ref();
-    let began = clock.elapsed();
-    let outcome = take(&public, &path, &headers).await;
-    ended(clock, "read", began, &outcome);
-    match outcome {
+    match verb(clock, "read", take(&public, &path, &headers)).await {
         Ok(response) => response,
         Err(error) => problem::response(&error),
     }

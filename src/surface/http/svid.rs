@@ -13,7 +13,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::broker::issued::Issued;
-use crate::broker::laps::ended;
+use crate::broker::laps::verb;
 use crate::broker::read::{ReadRequest, Wanted};
 use crate::broker::recertify::RecertifyRequest;
 use crate::domain::credential::CredentialKind;
@@ -133,18 +133,14 @@ async fn renew(
     leaf: &CertificateDer<'static>,
     request: Result<X509SvidRequest, Error>,
 ) -> Result<Issued, Error> {
-    let clock = public.broker.clock.as_ref();
-    let began = clock.elapsed();
-    let outcome = async {
+    verb(public.broker.clock.as_ref(), "recertify", async {
         let request = RecertifyRequest {
             leaf: leaf.clone(),
             csr: request?.csr,
         };
         public.broker.recertify(request).await
-    };
-    let outcome = outcome.await;
-    ended(clock, "recertify", began, &outcome);
-    outcome
+    })
+    .await
 }
 
 /// One call, with the token, its proof and what is wanted.
@@ -154,9 +150,7 @@ async fn take(
     path: &str,
     wanted: Result<Wanted, Error>,
 ) -> Result<Issued, Error> {
-    let clock = public.broker.clock.as_ref();
-    let began = clock.elapsed();
-    let outcome = async {
+    verb(public.broker.clock.as_ref(), "svid", async {
         let (scheme, token) = present::token(headers)?;
         let proof = present::proof(headers, "POST", &public.broker.issuer, path)?;
         let request = ReadRequest {
@@ -166,10 +160,8 @@ async fn take(
             wanted: wanted?,
         };
         public.broker.read(request).await
-    };
-    let outcome = outcome.await;
-    ended(clock, "svid", began, &outcome);
-    outcome
+    })
+    .await
 }
 
 fn answered(outcome: Result<Response, Error>) -> Response {

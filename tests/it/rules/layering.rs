@@ -26,7 +26,7 @@ const MAY: &[(&str, &[&str])] = &[
             "broker", "attest", "context", "ledger", "mint", "outbound", "store",
         ],
     ),
-    ("jobs", &["broker", "ledger", "store"]),
+    ("jobs", &["broker", "ledger", "outbound", "store"]),
     // Each stage owns its checked settings; configuration parses into them.
     (
         "config",

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::error::{Code, Error, Kind};
 use crate::surface::http::problem;
+use crate::telemetry::trace;
 
 /// What was asked: RFC 8693 §2.2.2 and RFC 6749 §5.2 name the same refusal differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,9 @@ pub struct OAuthError<'a> {
     field: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     denial_id: Option<&'a str>,
+    /// The trace that tells how the answer came about, where the request was traced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
 }
 
 /// The answer of an OAuth endpoint for an outcome.
@@ -63,6 +67,7 @@ pub fn response(error: &Error, asked: Asked) -> Response {
         code: error.code().as_str(),
         field: error.field(),
         denial_id: error.denial(),
+        trace_id: trace::id().map(|id| id.to_string()),
     };
     let mut response = (status, axum::Json(body)).into_response();
     let headers = response.headers_mut();

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::broker::introspect::Introspection;
-use crate::broker::laps::ended;
+use crate::broker::laps::verb;
 use crate::domain::secret::Secret;
 use crate::error::Error;
 use crate::mint::access_token::Claims;
@@ -48,10 +48,8 @@ async fn handle(
     body: Bytes,
 ) -> Response {
     let clock = public.broker.clock.as_ref();
-    let began = clock.elapsed();
-    let outcome = answer(&public, &peer, &headers, &body).await;
-    ended(clock, "introspect", began, &outcome);
-    match outcome {
+    let work = answer(&public, &peer, &headers, &body);
+    match verb(clock, "introspect", work).await {
         Ok(response) => response,
         Err(error) => response(&error, Asked::Exchange),
     }

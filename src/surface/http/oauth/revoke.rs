@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 
-use crate::broker::laps::ended;
+use crate::broker::laps::verb;
 use crate::domain::secret::Secret;
 use crate::error::Error;
 use crate::surface::http::form::Form;
@@ -32,10 +32,7 @@ const PARAMETERS: &[Parameter] = &[
 
 async fn handle(State(public): State<Arc<Public>>, headers: HeaderMap, body: Bytes) -> Response {
     let clock = public.broker.clock.as_ref();
-    let began = clock.elapsed();
-    let outcome = answer(&public, &headers, &body).await;
-    ended(clock, "revoke", began, &outcome);
-    match outcome {
+    match verb(clock, "revoke", answer(&public, &headers, &body)).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => response(&error, Asked::Exchange),
     }

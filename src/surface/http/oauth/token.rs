@@ -15,7 +15,7 @@ use crate::attest::Evidence;
 use crate::broker::Presented;
 use crate::broker::issue::IssueRequest;
 use crate::broker::issued::Issued;
-use crate::broker::laps::ended;
+use crate::broker::laps::verb;
 use crate::broker::renew::RenewRequest;
 use crate::domain::details::TaskDetail;
 use crate::domain::secret::Secret;
@@ -71,15 +71,13 @@ async fn handle(State(public): State<Arc<Public>>, headers: HeaderMap, body: Byt
         Ok(decoded) => decoded,
         Err((error, asked)) => return response(&error, asked),
     };
-    let clock = public.broker.clock.as_ref();
-    let began = clock.elapsed();
-    let (verb, issued) = match request {
-        Request::Exchange(request) => ("issue", public.broker.issue(request).await),
-        Request::Refresh(request) => ("renew", public.broker.renew(request).await),
+    let (broker, clock) = (&public.broker, public.broker.clock.as_ref());
+    let issued = match request {
+        Request::Exchange(request) => verb(clock, "issue", broker.issue(request)).await,
+        Request::Refresh(request) => verb(clock, "renew", broker.renew(request)).await,
     };
-    ended(clock, verb, began, &issued);
     match issued {
-        Ok(issued) => encode(&issued, public.broker.clock.now()),
+        Ok(issued) => encode(&issued, clock.now()),
         Err(error) => response(&error, asked),
     }
 }
