@@ -149,6 +149,12 @@ codes! {
     CertificateRefused = "certificate_refused" => Denied,
     /// No grant covers the secret.
     SecretRefused = "secret_refused" => Denied,
+    /// No grant of the task has the action for the service that asks.
+    ActionRefused = "action_refused" => Denied,
+    /// No grant of the task has the resource.
+    ResourceRefused = "resource_refused" => Denied,
+    /// The resource belongs to something else than the context says.
+    ResourceMismatch = "resource_mismatch" => Denied,
     /// Only operators may do this.
     OperatorRequired = "operator_required" => Denied,
     /// The operator has another role than this takes.

@@ -80,7 +80,7 @@ impl Broker {
 }
 
 /// Certificates that were shown before.
-pub type SeenCertificates = Seen<Certified>;
+pub type SeenCertificates = Seen<Digest, Certified>;
 
 fn footing(record: &CredentialRecord, held: &Held) -> Footing {
     let bars = [

@@ -3,6 +3,7 @@
 
 use crate::broker::{Broker, unavailable};
 use crate::domain::ids::{LineageId, SessionId, TaskId};
+use crate::domain::standing::Held;
 use crate::error::Error;
 use crate::ledger::bar::BarKey;
 use crate::ledger::change::Write;
@@ -36,16 +37,21 @@ impl Broker {
             .await
             .map_err(|down| unavailable(&down))?;
         let Some(held) = held else { return Ok(false) };
-        for row in [
-            Write::Task(held.task),
-            Write::Lineage(held.lineage),
-            Write::Session(held.session),
-        ] {
-            if let Some(touch) = touch_of(&row) {
-                view.join(&touch);
-            }
-        }
+        learn(view, held);
         Ok(on.remembered(view).unwrap_or(false))
+    }
+}
+
+/// Tells the view of rows that were read.
+pub(in crate::broker) fn learn(view: &View, held: Held) {
+    for row in [
+        Write::Task(held.task),
+        Write::Lineage(held.lineage),
+        Write::Session(held.session),
+    ] {
+        if let Some(touch) = touch_of(&row) {
+            view.join(&touch);
+        }
     }
 }
 

@@ -157,10 +157,9 @@ impl Broker {
             parent: None,
             rests,
             facts: &facts,
-            ask: ask.clone(),
         };
         let now = self.clock.now();
-        let permit = match self.judge(&case, now) {
+        let permit = match self.judge(&case, ask, now) {
             Ok(permit) => permit,
             Err(refusal) => {
                 let presumed = ground == Ground::Presumed;

@@ -1,10 +1,16 @@
 //! Judge: the decision as every verb asks for it, and as the preview foretells it.
 
+use std::collections::BTreeSet;
+
 use crate::broker::Broker;
-use crate::decide::case::Case;
+use crate::decide::act::clear;
+use crate::decide::case::{Ask, Case};
+use crate::decide::clearance::Clearance;
 use crate::decide::decide;
 use crate::decide::denial::Refusal;
 use crate::decide::permit::Permit;
+use crate::domain::action::Act;
+use crate::domain::grant::Audience;
 use crate::domain::time::Timestamp;
 use crate::telemetry::span::Mark;
 use crate::telemetry::trace;
@@ -18,13 +24,34 @@ impl Broker {
     pub(in crate::broker) fn judge(
         &self,
         case: &Case<'_>,
+        ask: &Ask,
         now: Timestamp,
     ) -> Result<Permit, Refusal> {
-        trace::mark(|| Mark::Profile(case.profile.name.clone()));
-        trace::mark(|| Mark::Task(case.task_name.clone()));
+        mark(case);
         let _stage = trace::stage("decide");
-        let permit = decide(case, &self.policies.load(), now)?;
+        let permit = decide(case, ask, &self.policies.load(), now)?;
         self.thawed(case, now)?;
         Ok(permit)
     }
+
+    /// Decides one action on the policies in force. A freeze stops what is given, not the use of what is out.
+    ///
+    /// # Errors
+    /// Denied or undetermined.
+    pub(in crate::broker) fn clear(
+        &self,
+        case: &Case<'_>,
+        act: &Act,
+        audiences: &BTreeSet<Audience>,
+    ) -> Result<Clearance, Refusal> {
+        mark(case);
+        let _stage = trace::stage("decide");
+        let (policies, now) = (self.policies.load(), self.clock.now());
+        clear(case, act.clone(), audiences, &policies, now)
+    }
+}
+
+fn mark(case: &Case<'_>) {
+    trace::mark(|| Mark::Profile(case.profile.name.clone()));
+    trace::mark(|| Mark::Task(case.task_name.clone()));
 }

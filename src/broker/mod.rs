@@ -6,6 +6,7 @@
 //! - [`renew`]: a session's handle and key, judged anew as at the first time
 //! - [`read`]: a secret, with an access token as the evidence
 //! - [`recertify`]: a certificate by the one before it, judged anew as at the first time
+//! - [`check`]: one action on one resource, at its use
 //! - [`introspect`]: whether a token still stands
 //! - [`open`]: a case's task, by an operator's word
 //! - [`revoke`]: by task, session or credential
@@ -38,6 +39,7 @@ use crate::store::{Down, Store};
 pub mod administer;
 pub mod api_tokens;
 pub mod certified;
+pub mod check;
 pub mod export;
 pub mod exposure;
 pub mod find;
@@ -58,6 +60,7 @@ pub mod own_certificate;
 pub mod preview;
 pub mod profiles;
 pub mod read;
+pub mod recent;
 pub mod recertify;
 pub mod refuse;
 pub mod renew;
@@ -94,6 +97,8 @@ pub struct Broker {
     pub store: Arc<dyn Store>,
     pub tokens: token::SeenTokens,
     pub certificates: certified::SeenCertificates,
+    /// Rows that checks were decided on.
+    pub sessions: recent::SeenSessions,
     pub denials: refuse::DenialMemory,
     /// What is published of revoked certificates.
     pub revocations: Board,

@@ -141,12 +141,12 @@ impl Broker {
             parent: None,
             rests,
             facts: &facts,
-            ask: Ask::Token {
-                audiences: self.audiences(request, profile),
-                scopes: request.scopes.clone(),
-            },
         };
-        Ok(match self.judge(&case, self.clock.now()) {
+        let ask = Ask::Token {
+            audiences: self.audiences(request, profile),
+            scopes: request.scopes.clone(),
+        };
+        Ok(match self.judge(&case, &ask, self.clock.now()) {
             Err(Refusal::Denied(denial)) => Outlook::Denied((*denial).into()),
             Err(Refusal::Undetermined(why)) => Outlook::Undetermined(Refused {
                 code: why.code,

@@ -125,14 +125,14 @@ impl Broker {
             .observe(profile, Ties::Lineage(&held.lineage))
             .await;
         let standing = held.into();
-        let mut case = Case::of_session(verb, profile, &standing, &facts, ask.clone())?;
+        let mut case = Case::of_session(verb, profile, &standing, &facts)?;
         case.key = caller.key.as_ref().map(ProvenKey::thumbprint);
         case.proof = caller.key.as_ref().map(ProvenKey::once);
         case.parent = Some(&parent);
         laps.done("observe");
         let trace = || Trace::of(&case, name);
         let now = self.clock.now();
-        let permit = match self.judge(&case, now) {
+        let permit = match self.judge(&case, ask, now) {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };

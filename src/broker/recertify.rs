@@ -73,7 +73,7 @@ impl Broker {
             .observe(profile, Ties::Lineage(&held.lineage))
             .await;
         let standing = held.into();
-        let mut case = Case::of_session(Verb::Recertify, profile, &standing, &facts, ask.clone())?;
+        let mut case = Case::of_session(Verb::Recertify, profile, &standing, &facts)?;
         case.key = Some(shown.key);
         case.rests = Some(rests);
         laps.done("observe");
@@ -85,7 +85,7 @@ impl Broker {
             return Err(self.deny(denial, &trace()).await);
         }
         let now = self.clock.now();
-        let permit = match self.judge(&case, now) {
+        let permit = match self.judge(&case, ask, now) {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };

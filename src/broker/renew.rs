@@ -19,9 +19,11 @@ use crate::domain::case::case_of_task;
 use crate::domain::grant::{Audience, Scope};
 use crate::domain::ids::SessionId;
 use crate::domain::key::Digest;
+use crate::domain::lineage::Lineage;
 use crate::domain::profile::{RenewalMode, TaskProfile};
 use crate::domain::secret::Secret;
-use crate::domain::standing::Held;
+use crate::domain::standing::{Held, Standing};
+use crate::domain::task::Task;
 use crate::domain::time::Timestamp;
 use crate::domain::validity::SKEW;
 use crate::error::{Code, Error};
@@ -114,7 +116,7 @@ impl Broker {
         });
         let facts = self.observer.observe(profile, ties).await;
         let standing = held.into();
-        let mut case = Case::of_session(Verb::Renew, profile, &standing, &facts, ask)?;
+        let mut case = Case::of_session(Verb::Renew, profile, &standing, &facts)?;
         case.key = Some(caller.key.thumbprint());
         case.proof = Some(caller.key.once());
         if let Some(attested) = attested {
@@ -130,7 +132,7 @@ impl Broker {
             return Err(self.deny(denial, &trace()).await);
         }
         let now = self.clock.now();
-        let permit = match self.judge(&case, now) {
+        let permit = match self.judge(&case, &ask, now) {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };
@@ -158,17 +160,24 @@ impl Broker {
         if let Some(profile) = self.profiles.named(&held.task.profile) {
             return Ok(profile);
         }
-        let text = format!(
-            "the profile `{}` is no longer configured",
-            held.task.profile
-        );
-        let trace = Trace::early(verb, &held.lineage.identity, None, held.clone().into());
+        let standing = held.clone().into();
         Err(self
-            .deny(
-                Denial::new(Code::ProfileUnmatched, text).field("profile"),
-                &trace,
-            )
+            .unconfigured(&held.task, &held.lineage, standing, verb)
             .await)
+    }
+
+    /// The refusal of what was opened under a profile that is gone.
+    pub(in crate::broker) async fn unconfigured(
+        &self,
+        task: &Task,
+        lineage: &Lineage,
+        standing: Standing,
+        verb: &'static str,
+    ) -> Error {
+        let text = format!("the profile `{}` is no longer configured", task.profile);
+        let trace = Trace::early(verb, &lineage.identity, None, standing);
+        let denial = Denial::new(Code::ProfileUnmatched, text).field("profile");
+        self.deny(denial, &trace).await
     }
 }
 

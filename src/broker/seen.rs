@@ -1,19 +1,18 @@
-//! What has been looked at before, by the hash of its bytes, so that it is read and verified once. Only what
-//! can never change of it is kept; what stands is asked each time.
+//! What has been looked at before, so that it is read and verified once. Only what can never change of it is
+//! kept, or what says of itself whether it has: what stands is asked each time.
 
+use std::hash::Hash;
 use std::sync::Arc;
 
 use papaya::HashMap;
 
-use crate::domain::key::Digest;
-
 /// Bounded: when full, it starts over.
-pub struct Seen<T> {
-    seen: HashMap<Digest, Arc<T>>,
+pub struct Seen<K, T> {
+    seen: HashMap<K, Arc<T>>,
     capacity: usize,
 }
 
-impl<T: Send + Sync> Seen<T> {
+impl<K: Eq + Hash + Send + Sync, T: Send + Sync> Seen<K, T> {
     pub fn new(capacity: usize) -> Self {
         Self {
             seen: HashMap::new(),
@@ -21,16 +20,16 @@ impl<T: Send + Sync> Seen<T> {
         }
     }
 
-    pub(in crate::broker) fn get(&self, digest: &Digest) -> Option<Arc<T>> {
-        self.seen.pin().get(digest).cloned()
+    pub(in crate::broker) fn get(&self, key: &K) -> Option<Arc<T>> {
+        self.seen.pin().get(key).cloned()
     }
 
-    pub(in crate::broker) fn keep(&self, digest: Digest, one: &Arc<T>) {
+    pub(in crate::broker) fn keep(&self, key: K, one: &Arc<T>) {
         let seen = self.seen.pin();
         if seen.len() >= self.capacity {
             seen.clear();
         }
-        seen.insert(digest, Arc::clone(one));
+        seen.insert(key, Arc::clone(one));
     }
 
     /// Forgets what is of no use any more.

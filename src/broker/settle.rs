@@ -75,19 +75,21 @@ impl Broker {
 
     /// Makes a change durable.
     pub(in crate::broker) async fn commit(&self, change: Change) -> Result<Receipt, Unsettled> {
-        trace::within("commit", self.store.commit(change))
-            .await
-            .map_err(|error| match error {
-                CommitError::Refused(refusal) => refused(refusal),
-                CommitError::Overloaded { retry_after } => {
-                    Unsettled::Failed(overloaded(retry_after))
-                }
-                CommitError::Down(down) => Unsettled::Failed(unavailable(&down)),
-                CommitError::InDoubt => Unsettled::Failed(Error::new(
-                    Code::OutcomeUnknown,
-                    "it is not known yet whether this was recorded: ask again",
-                )),
-            })
+        let committed = trace::within("commit", self.store.commit(change));
+        committed.await.map_err(unsettled)
+    }
+}
+
+/// What it means to a verb that a change was not committed.
+pub(in crate::broker) fn unsettled(error: CommitError) -> Unsettled {
+    match error {
+        CommitError::Refused(refusal) => refused(refusal),
+        CommitError::Overloaded { retry_after } => Unsettled::Failed(overloaded(retry_after)),
+        CommitError::Down(down) => Unsettled::Failed(unavailable(&down)),
+        CommitError::InDoubt => Unsettled::Failed(Error::new(
+            Code::OutcomeUnknown,
+            "it is not known yet whether this was recorded: ask again",
+        )),
     }
 }
 

@@ -22,7 +22,7 @@ pub struct OwnToken {
 }
 
 /// Tokens whose signature has been checked.
-pub type SeenTokens = Seen<OwnToken>;
+pub type SeenTokens = Seen<Digest, OwnToken>;
 
 impl OwnToken {
     /// What the token stands on.

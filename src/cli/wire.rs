@@ -15,6 +15,7 @@ use crate::broker::certified::SeenCertificates;
 use crate::broker::met::Met;
 use crate::broker::observe::Rereads;
 use crate::broker::profiles::Profiles;
+use crate::broker::recent::SeenSessions;
 use crate::broker::refuse::DenialMemory;
 use crate::broker::settings::{KeyLocation, PolicyTexts};
 use crate::broker::token::SeenTokens;
@@ -213,6 +214,7 @@ fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
         store,
         tokens: SeenTokens::new(TOKEN_CAPACITY),
         certificates: SeenCertificates::new(CERTIFICATE_CAPACITY),
+        sessions: SeenSessions::new(SESSION_CAPACITY),
         denials: DenialMemory::default(),
         met: Met::default(),
         revocations: Board::default(),
@@ -315,6 +317,9 @@ const TOKEN_CAPACITY: usize = 50_000;
 
 /// Certificates of callers whose record is remembered.
 const CERTIFICATE_CAPACITY: usize = 10_000;
+
+/// Sessions whose rows are kept for checks.
+const SESSION_CAPACITY: usize = 200_000;
 
 /// Hinted records that may wait to be read.
 const REREAD_ROOM: usize = 10_000;

@@ -141,6 +141,15 @@ fn can_hold(record: RecordKind, field: &str, value: &str) -> bool {
     }
 }
 
+/// Whether a record of the source, or a case of the profile's desk, can have the field.
+pub(super) fn has_field(record: RecordKind, name: &str, source: Trusted<'_>) -> bool {
+    let case = source.desk.filter(|_| record == RecordKind::Case);
+    match case {
+        Some(desk) => name == "status" || desk.case.fields.contains_key(name),
+        None => record.fields().contains(&name),
+    }
+}
+
 fn visible(
     field: &Text,
     record: RecordKind,
@@ -149,12 +158,7 @@ fn visible(
     findings: &mut Findings<'_>,
 ) {
     let name = field.get_ref().as_str();
-    let case = source.desk.filter(|_| record == RecordKind::Case);
-    let has = match case {
-        Some(desk) => name == "status" || desk.case.fields.contains_key(name),
-        None => record.fields().contains(&name),
-    };
-    if !has {
+    if !has_field(record, name, source) {
         let what = format!("`{record}` has no field `{name}`");
         findings.refuse(field.span(), Rule::BindingField, what);
         return;

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Spanned;
 
+use super::acts;
 use super::check::set;
 use super::findings::Findings;
 use super::problem::Rule;
+use super::profile::Trusted;
 use super::raw::{RawBinding, RawGrant, RawProfile, Text};
 use super::templates;
 use crate::attest::vocabulary::Vocabulary;
@@ -16,14 +18,14 @@ use crate::domain::profile::{Allowance, GrantRule};
 
 pub(super) fn check(
     raw: &RawProfile,
-    words: &Vocabulary,
+    source: Trusted<'_>,
     allow: &BTreeSet<Allowance>,
     case: bool,
     findings: &mut Findings<'_>,
 ) -> BTreeMap<GrantName, GrantRule> {
     let mut grants = BTreeMap::new();
     for (name, section) in &raw.grant {
-        let rule = one(name, section, words, findings);
+        let rule = one(name, section, raw, source, findings);
         if let (Some(name), Some(rule)) = (findings.parsed(name, Rule::Name), rule) {
             grants.insert(name, rule);
         }
@@ -32,7 +34,7 @@ pub(super) fn check(
     if let Some(at) = first_secret {
         secrets(raw, at, allow, findings);
         if !case {
-            of_one_workflow(raw, at, words, findings);
+            of_one_workflow(raw, at, source.words, findings);
         }
     }
     grants
@@ -41,7 +43,8 @@ pub(super) fn check(
 fn one(
     name: &Text,
     section: &Spanned<RawGrant>,
-    words: &Vocabulary,
+    profile: &RawProfile,
+    source: Trusted<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<GrantRule> {
     let raw = section.get_ref();
@@ -61,10 +64,11 @@ fn one(
         audiences: set(&raw.audiences, Rule::Value, findings),
         scopes: set(&raw.scopes, Rule::Value, findings),
         secrets: secrets
-            .filter_map(|text| templates::secret(text, words, findings))
+            .filter_map(|text| templates::secret(text, source.words, findings))
             .collect(),
         jwt_svids: set(&raw.jwt_svids, Rule::Value, findings),
         x509_svid: raw.x509_svid,
+        acts: acts::check(name, raw, profile, source, findings),
         uses: uses?,
     })
 }

@@ -2,6 +2,7 @@
 //! with it. What must stay true: an unknown key, a contradiction or a rule that loosens a promise is
 //! a refusal to start, and a problem never repeats a secret. No other module reads the file.
 
+mod acts;
 mod api;
 mod binding;
 mod check;

@@ -148,6 +148,9 @@ rules! {
 
     // What it grants.
     GrantEmpty = "grant_empty": "grant an audience, a secret or an SVID, or remove the grant",
+    ActsIncomplete = "acts_incomplete": "give the grant actions (`reads`, `writes`), a `[[profile.grant.NAME.resource]]` that they are for, and in `audiences` the services that ask",
+    ActTwice = "act_twice": "list an action under `writes` alone if it changes anything",
+    ResourceUnbound = "resource_unbound": "bind the profile to the record, and name one of its fields",
     ProfileWithoutGrant = "profile_without_grant": "give the profile a grant, or remove it",
     SecretsWithoutBinding = "secrets_without_binding": "bind the profile to the job or the run, so that the grant ends with it",
     SecretsForAnyWorkflow = "secrets_for_any_workflow": "match `job_workflow_ref`, or `environment` together with the repository's own id (Kubernetes: `serviceaccount_uid`)",

@@ -13,7 +13,7 @@ use super::{binding, conditions, grants, lifetimes, mapping, opening, source, te
 use crate::attest::preset::{ClaimNature, Preset};
 use crate::attest::vocabulary::Vocabulary;
 use crate::context::desk::DeskSettings;
-use crate::domain::profile::{Allowance, RenewalMode, SenderMode, TaskProfile};
+use crate::domain::profile::{Allowance, Recorded, RenewalMode, SenderMode, TaskProfile};
 
 /// What a profile needs to know of its source.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +83,7 @@ fn one(
     if let Some(naming) = &naming {
         opening::bound(raw, naming, &mut bindings, findings);
     }
-    let grants = grants::check(raw, source.words, &allow, agents, findings);
+    let grants = grants::check(raw, source, &allow, agents, findings);
     if raw.grant.is_empty() {
         let what = "the profile grants nothing";
         findings.refuse(raw.name.span(), Rule::ProfileWithoutGrant, what);
@@ -106,6 +106,7 @@ fn one(
         sender: sender?,
         evidence_uses: evidence_uses?,
         allow,
+        reads_recorded: reads_recorded(raw, findings),
     })
 }
 
@@ -118,6 +119,17 @@ fn allowances(raw: &RawProfile, findings: &mut Findings<'_>) -> BTreeSet<Allowan
     texts
         .filter_map(|text| findings.choice(text, "allow", &choices))
         .collect()
+}
+
+fn reads_recorded(raw: &RawProfile, findings: &mut Findings<'_>) -> Recorded {
+    let choices = [
+        ("before-answer", Recorded::BeforeAnswer),
+        ("after-answer", Recorded::AfterAnswer),
+    ];
+    let given = raw.reads_recorded.as_ref();
+    given
+        .and_then(|text| findings.choice(text, "reads_recorded", &choices))
+        .unwrap_or_default()
 }
 
 fn renewal(raw: &RawProfile, preset: Preset, findings: &mut Findings<'_>) -> Option<RenewalMode> {

@@ -252,6 +252,7 @@ pub(super) struct RawProfile {
     pub(super) renewal: Option<Text>,
     pub(super) sender: Option<Text>,
     pub(super) evidence_uses: Option<Spanned<u32>>,
+    pub(super) reads_recorded: Option<Text>,
     #[serde(default)]
     pub(super) allow: Vec<Text>,
     #[serde(default)]
@@ -285,7 +286,23 @@ pub(super) struct RawGrant {
     pub(super) jwt_svids: Vec<Text>,
     #[serde(default)]
     pub(super) x509_svid: bool,
+    #[serde(default)]
+    pub(super) reads: Vec<Text>,
+    #[serde(default)]
+    pub(super) writes: Vec<Text>,
+    #[serde(default)]
+    pub(super) resource: Vec<Spanned<RawResource>>,
     pub(super) uses: Option<Spanned<u32>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawResource {
+    #[serde(rename = "type")]
+    pub(super) kind: Text,
+    pub(super) id: Option<Text>,
+    #[serde(default)]
+    pub(super) properties: BTreeMap<Text, Text>,
 }
 
 impl<'de> Deserialize<'de> for OneOrMany {
@@ -383,6 +400,7 @@ pub(super) mod fields {
             ("[[profile]]", of::<RawProfile>()),
             ("[[profile.binding]]", of::<RawBinding>()),
             ("[profile.grant.NAME]", of::<RawGrant>()),
+            ("[[profile.grant.NAME.resource]]", of::<RawResource>()),
         ]
     }
 }

@@ -8,7 +8,7 @@ use crate::attest::preset::ClaimNature;
 use crate::attest::vocabulary::Vocabulary;
 use crate::domain::grant::SecretPattern;
 use crate::domain::name::{InstanceName, SourceName, TaskName};
-use crate::domain::profile::{Claims, Template};
+use crate::domain::profile::{Claims, Template, is_field};
 
 /// The template of a task's name: it names the run and its attempt.
 pub(super) fn task(
@@ -74,9 +74,37 @@ pub(super) fn secret(
     Some(template)
 }
 
+/// The template of a resource's id or property, in which fields of records are left for each use.
+pub(super) fn pattern(
+    text: &Text,
+    words: &Vocabulary,
+    findings: &mut Findings<'_>,
+) -> Option<Template> {
+    let template: Template = findings.parsed(text, Rule::Template)?;
+    let claims = template.claims().filter(|name| !is_field(name));
+    fit(text, claims, words, findings);
+    Some(template)
+}
+
 fn template(text: &Text, words: &Vocabulary, findings: &mut Findings<'_>) -> Option<Template> {
     let template: Template = findings.parsed(text, Rule::Template)?;
-    for claim in template.claims() {
+    fit(text, template.claims(), words, findings);
+    let crowded = |segment: &str| segment.matches('{').count() > 1;
+    if text.get_ref().split('/').any(crowded) {
+        let what = "two placeholders share a segment, so that 1 and 23 would read as 12 and 3";
+        findings.refuse(text.span(), Rule::TemplateAmbiguous, what);
+    }
+    Some(template)
+}
+
+/// Claims whose values can stand in a name.
+fn fit<'a>(
+    text: &Text,
+    claims: impl Iterator<Item = &'a str>,
+    words: &Vocabulary,
+    findings: &mut Findings<'_>,
+) {
+    for claim in claims {
         match words.nature(claim) {
             Some(
                 ClaimNature::Id | ClaimNature::Run | ClaimNature::Instance | ClaimNature::Label,
@@ -94,12 +122,6 @@ fn template(text: &Text, words: &Vocabulary, findings: &mut Findings<'_>) -> Opt
             }
         }
     }
-    let crowded = |segment: &str| segment.matches('{').count() > 1;
-    if text.get_ref().split('/').any(crowded) {
-        let what = "two placeholders share a segment, so that 1 and 23 would read as 12 and 3";
-        findings.refuse(text.span(), Rule::TemplateAmbiguous, what);
-    }
-    Some(template)
 }
 
 /// The template with a value that every claim could have; always filled, since the value is fit.

@@ -375,6 +375,14 @@ const CASES: &[Case] = &[
     ("max_age = \"60s\"", "max_age = \"0s\"", Rule::MaxAge, "max_age"),
     ("max_age = \"60s\"", "max_age = \"301s\"", Rule::MaxAge, "max_age"),
     ("audiences = [\"https://deploy.example\"]\nscopes = [\"deploy:write\"]\nsecrets = [\"ci/{repository_id}/*\"]", "scopes = [\"deploy:write\"]", Rule::GrantEmpty, "grant.deploy"),
+    ("scopes = [\"deploy:write\"]", "scopes = [\"deploy:write\"]\nreads = [\"read\"]", Rule::ActsIncomplete, "grant.deploy"),
+    ("scopes = [\"deploy:write\"]", "scopes = [\"deploy:write\"]\nresource = [{ type = \"host\" }]", Rule::ActsIncomplete, "grant.deploy"),
+    ("scopes = [\"deploy:write\"]", "scopes = [\"deploy:write\"]\nresource = [{ type = \"host\" }]\nreads = [\"ls\"]\nwrites = [\"ls\"]", Rule::ActTwice, "reads"),
+    ("scopes = [\"deploy:write\"]", "scopes = [\"deploy:write\"]\nreads = [\"ls\"]\nresource = [{ type = \"host\", id = \"{case.account}\" }]", Rule::ResourceUnbound, "resource"),
+    ("scopes = [\"deploy:write\"]", "scopes = [\"deploy:write\"]\nreads = [\"ls\"]\nresource = [{ type = \"host\", id = \"{environment.colour}\" }]", Rule::ResourceUnbound, "resource"),
+    ("scopes = [\"deploy:write\"]", "scopes = [\"deploy:write\"]\nreads = [\"ls\"]\nresource = [{ type = \"host\", id = \"x-{environment.name}\" }]", Rule::Template, "resource"),
+    ("scopes = [\"deploy:write\"]", "scopes = [\"deploy:write\"]\nreads = [\"ls\"]\nresource = [{ type = \"a host\" }]", Rule::Value, "resource"),
+    ("secrets = [\"ci/{repository_id}/*\"]", "secrets = [\"ci/{environment.name}/*\"]", Rule::ClaimUnknown, "secrets"),
     ("allow = []", "allow = [\"pull-request\"]", Rule::SecretsForUnmerged, "secrets"),
     ("token_ttl = \"5m\"", "token_ttl = \"16m\"", Rule::Lifetime, "token_ttl"),
     ("lease_ttl = \"5m\"", "lease_ttl = \"0s\"", Rule::Lifetime, "lease_ttl"),
@@ -740,6 +748,7 @@ fn the_reference_names_exactly_the_keys_that_exist() {
             "[[desk]]" => &["api", "case", "webhook"],
             "[desk.case]" => &["status", "field"],
             "[[profile]]" => &["binding", "grant"],
+            "[profile.grant.NAME]" => &["resource"],
             _ => &[],
         };
         let plain = keys.into_iter().filter(|key| !sections.contains(key));

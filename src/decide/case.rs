@@ -17,7 +17,7 @@ use crate::domain::x509::{SignedBy, SubjectKey};
 use crate::error::{Code, Error};
 use crate::ledger::entry::FactMark;
 
-/// What is asked for.
+/// What is to be handed out.
 #[derive(Debug, Clone)]
 pub enum Ask {
     Token {
@@ -36,7 +36,7 @@ pub enum Ask {
     },
 }
 
-/// Everything that one decision rests on.
+/// Everything that one decision rests on, whatever is asked.
 #[derive(Clone)]
 pub struct Case<'a> {
     pub verb: Verb,
@@ -62,7 +62,6 @@ pub struct Case<'a> {
     /// What the evidence rests on, where it is a credential of ours.
     pub rests: Option<Rests>,
     pub facts: &'a Facts,
-    pub ask: Ask,
 }
 
 impl<'a> Case<'a> {
@@ -75,7 +74,6 @@ impl<'a> Case<'a> {
         profile: &'a TaskProfile,
         standing: &'a Standing,
         facts: &'a Facts,
-        ask: Ask,
     ) -> Result<Self, Error> {
         let (Some(task), Some(lineage)) = (&standing.task, &standing.lineage) else {
             return Err(Error::new(Code::Internal, "a session without its task"));
@@ -96,7 +94,6 @@ impl<'a> Case<'a> {
             parent: None,
             rests: None,
             facts,
-            ask,
         })
     }
 

@@ -9,12 +9,13 @@ use serde::Deserialize;
 
 use crate::decide::engine::{PolicySet, Question, Target, Verb, Verdict};
 use crate::decide::load::PolicySource;
+use crate::domain::action::{Act, Effect, Resource, ResourceId};
 use crate::domain::context::Record;
 use crate::domain::grant::{Audience, Scope, SecretPath};
 use crate::domain::identity::{Identity, SpiffeId};
-use crate::domain::name::{GrantName, SourceName};
+use crate::domain::name::{ActionName, GrantName, ResourceKind, SourceName};
 use crate::domain::profile::{
-    Allowance, Lifetimes, Naming, RenewalMode, SenderMode, TaskProfile, Template,
+    Allowance, Lifetimes, Naming, Recorded, RenewalMode, SenderMode, TaskProfile, Template,
 };
 use crate::domain::time::Timestamp;
 use crate::error::Code;
@@ -53,6 +54,13 @@ pub(super) struct Request {
     #[serde(default)]
     scopes: BTreeSet<Scope>,
     secret: Option<SecretPath>,
+    action: Option<ActionName>,
+    #[serde(default)]
+    writes: bool,
+    r#type: Option<ResourceKind>,
+    id: Option<ResourceId>,
+    #[serde(default)]
+    properties: BTreeMap<String, String>,
     #[serde(default)]
     allow: BTreeSet<String>,
     #[serde(default)]
@@ -94,6 +102,7 @@ impl Asked {
         let grant: GrantName = "deploy".parse().unwrap();
         let profile = self.request.profile();
         let records: Vec<_> = self.records.iter().collect();
+        let act = self.request.act();
         let target = match &self.request.secret {
             Some(path) => Target::Secret {
                 grant: &grant,
@@ -104,6 +113,11 @@ impl Asked {
                 audience: self.request.audiences.first().unwrap(),
             },
             None if self.request.verb() == Verb::Certify => Target::X509Svid { grant: &grant },
+            None if let Some(act) = &act => Target::Act {
+                grant: &grant,
+                act,
+                effect: self.request.effect(),
+            },
             None => Target::Token {
                 grant: &grant,
                 audiences: &self.request.audiences,
@@ -131,7 +145,27 @@ impl Request {
             "read" => Verb::Read,
             "identify" => Verb::Identify,
             "certify" => Verb::Certify,
+            "check" => Verb::Check,
             other => panic!("no verb {other}"),
+        }
+    }
+
+    fn act(&self) -> Option<Act> {
+        Some(Act {
+            action: self.action.clone()?,
+            resource: Resource {
+                kind: self.r#type.clone()?,
+                id: self.id.clone()?,
+                properties: self.properties.clone(),
+            },
+        })
+    }
+
+    const fn effect(&self) -> Effect {
+        if self.writes {
+            Effect::Writes
+        } else {
+            Effect::Reads
         }
     }
 
@@ -173,6 +207,7 @@ impl Request {
             },
             evidence_uses: 1,
             allow: allow.collect(),
+            reads_recorded: Recorded::default(),
         }
     }
 }

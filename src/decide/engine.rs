@@ -13,6 +13,7 @@ use crate::decide::entities::{Ask, Scene, Vocabulary};
 use crate::decide::load::{self, PolicyError, PolicySource, Rule};
 use crate::decide::mention::Mentions;
 use crate::decide::select::Selection;
+use crate::domain::action::{self, Act};
 use crate::domain::context::Record;
 use crate::domain::grant::{Audience, Scope, SecretPath};
 use crate::domain::identity::Identity;
@@ -47,6 +48,8 @@ pub enum Verb {
     Certify,
     /// An X.509-SVID, by the one before it; to a policy it is one more certificate.
     Recertify,
+    /// An action on a resource.
+    Check,
 }
 
 /// What it is asked for; the invariants have already found it within the grant.
@@ -67,6 +70,11 @@ pub enum Target<'a> {
     },
     X509Svid {
         grant: &'a GrantName,
+    },
+    Act {
+        grant: &'a GrantName,
+        act: &'a Act,
+        effect: action::Effect,
     },
 }
 

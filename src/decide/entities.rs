@@ -13,6 +13,7 @@ use cedar_policy::{
 use crate::decide::engine::{Question, Target, Verb};
 use crate::decide::mention::{Mentions, Named};
 use crate::decide::select::Class;
+use crate::domain::action::{Effect, Resource};
 use crate::domain::context::Record;
 use crate::domain::grant::{Audience, SecretPath};
 use crate::domain::identity::{Identity, Selector};
@@ -24,15 +25,18 @@ pub(super) struct Vocabulary {
     service: EntityTypeName,
     secret: EntityTypeName,
     trust_domain: EntityTypeName,
+    resource: EntityTypeName,
     issue: EntityUid,
     renew: EntityUid,
     read: EntityUid,
     identify: EntityUid,
     certify: EntityUid,
+    check: EntityUid,
     sources: Named,
     profiles: Named,
     selectors: Named,
     folders: Named,
+    kinds: Named,
     mentions: Mentions,
 }
 
@@ -67,27 +71,31 @@ impl Vocabulary {
             service: kind("Service")?,
             secret: kind("Secret")?,
             trust_domain: kind("TrustDomain")?,
+            resource: kind("Resource")?,
             issue: named(&action, "issue"),
             renew: named(&action, "renew"),
             read: named(&action, "read"),
             identify: named(&action, "identify"),
             certify: named(&action, "certify"),
+            check: named(&action, "check"),
             sources: mentions.take(&kind("Source")?),
             profiles: mentions.take(&kind("Profile")?),
             selectors: mentions.take(&kind("Selector")?),
             folders: mentions.take(&kind("Folder")?),
+            kinds: mentions.take(&kind("Kind")?),
             mentions,
         })
     }
 
     /// Every action with the type of resource that it is about.
-    pub(super) fn classes(&self) -> [Class; 5] {
+    pub(super) fn classes(&self) -> [Class; 6] {
         [
             self.class(Verb::Issue, &self.service),
             self.class(Verb::Renew, &self.service),
             self.class(Verb::Read, &self.secret),
             self.class(Verb::Identify, &self.service),
             self.class(Verb::Certify, &self.trust_domain),
+            self.class(Verb::Check, &self.resource),
         ]
     }
 
@@ -103,6 +111,7 @@ impl Vocabulary {
             Target::Secret { path, .. } => vec![self.secret(path)?],
             Target::JwtSvid { audience, .. } => vec![self.service(audience)?],
             Target::X509Svid { .. } => vec![self.own_domain(question.identity)?],
+            Target::Act { act, .. } => vec![self.thing(&act.resource)?],
         };
         let mut asks = Vec::with_capacity(resources.len());
         let mut entities = Vec::with_capacity(resources.len() + 1);
@@ -134,6 +143,7 @@ impl Vocabulary {
             Verb::Read => &self.read,
             Verb::Identify => &self.identify,
             Verb::Certify | Verb::Recertify => &self.certify,
+            Verb::Check => &self.check,
         };
         Class {
             principal: self.workload.clone(),
@@ -189,14 +199,35 @@ impl Vocabulary {
         present(named(&self.secret, path), attributes, folders)
     }
 
-    /// The schema's `Circumstances`. Two records of one kind are an error: no policy could tell which
+    /// What an action is about. What its service says of it are tags, since no schema knows their names.
+    fn thing(&self, resource: &Resource) -> Result<Present, Unaskable> {
+        let kind = resource.kind.as_str();
+        let groups: Vec<_> = self.kinds.get(kind).into_iter().collect();
+        let mut attributes = Attributes::default();
+        self.add(&mut attributes, "kind", || text(kind));
+        self.add(&mut attributes, "name", || text(resource.id.as_str()));
+        let tags = resource.properties.iter();
+        let tags = tags.filter(|(name, _)| self.mentions.reads(name));
+        let tags: Vec<_> = tags
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect();
+        let uid = named(&self.resource, &format!("{kind}/{}", resource.id.as_str()));
+        let mut uids = groups.clone();
+        uids.push(uid.clone());
+        let entity =
+            Entity::new_with_tags(uid, attributes, groups, tags).map_err(Unaskable::because)?;
+        Ok((entity, uids))
+    }
+
+    /// The schema's `Circumstances`, or its `Deed` where an action is asked about. Two records of one kind are an error: no policy could tell which
     /// of them it judges.
     fn circumstances(&self, question: &Question<'_>) -> Result<Context, Unaskable> {
         let (grant, scopes) = match question.target {
             Target::Token { grant, scopes, .. } => (grant, Some(scopes)),
             Target::Secret { grant, .. }
             | Target::JwtSvid { grant, .. }
-            | Target::X509Svid { grant } => (grant, None),
+            | Target::X509Svid { grant }
+            | Target::Act { grant, .. } => (grant, None),
         };
         let profile = question.profile;
         let allow = profile.allow.iter().map(|risk| match risk {
@@ -221,6 +252,10 @@ impl Vocabulary {
             // Cedar reads whole seconds or milliseconds, nothing finer.
             RestrictedExpression::new_datetime(question.now.whole_seconds().to_string())
         });
+        if let Target::Act { act, effect, .. } = question.target {
+            self.add(&mut pairs, "action", || text(act.action.as_str()));
+            self.add(&mut pairs, "writes", || truth(effect == Effect::Writes));
+        }
         for record in question.records {
             pairs.push((record.kind().as_str().to_owned(), shape(record)?));
         }
@@ -341,6 +376,10 @@ mod tests {
             }};
             @id("secret") permit (principal, action, resource is Writ::Secret)
                 when {{ resource.path like "a*" }};
+            @id("thing") permit (principal, action == Writ::Action::"check", resource) when {{
+                resource in Writ::Kind::"invoice" && resource.kind == resource.name &&
+                resource.hasTag("account") && context.writes && context.action like "a*"
+            }};
             @id("service") permit (principal, action, resource is Writ::Service)
                 when {{ resource.audience like "a*" }};"#,
             claims.join(" || ")
@@ -401,6 +440,9 @@ mod tests {
             json!({"verb": "read", "secret": "a/b/c"}),
             json!({"verb": "identify", "audiences": ["a"]}),
             json!({"verb": "certify"}),
+            json!({"verb": "check", "action": "read", "type": "invoice", "id": "7",
+                   "properties": {"account": "AC-9"}}),
+            json!({"verb": "check", "action": "refund", "writes": true, "type": "invoice", "id": "7"}),
         ];
         for request in requests {
             for records in [json!([]), bare.clone(), full.clone()] {
@@ -436,6 +478,17 @@ mod tests {
                 "Writ::Selector::\"github:ref:x\"",
                 "Writ::Folder::\"a\"",
                 "Writ::Folder::\"a/b\"",
+            ]
+        );
+        let asked =
+            |kind: &str| json!({"verb": "check", "action": "read", "type": kind, "id": "7"});
+        assert_eq!(
+            groups(json!({"request": asked("invoice")})),
+            [
+                "Writ::Source::\"github\"",
+                "Writ::Profile::\"deploy\"",
+                "Writ::Kind::\"invoice\"",
+                "Writ::Resource::\"invoice/7\"",
             ]
         );
         assert_eq!(

@@ -5,10 +5,12 @@
 //! Invariants are the code of this module and cannot be configured away; they come first. Grants
 //! are Cedar policies, and are asked last.
 
+pub mod act;
 pub mod bindings;
 pub mod case;
 #[cfg(test)]
 mod cases;
+pub mod clearance;
 pub mod denial;
 pub mod engine;
 mod entities;
@@ -34,13 +36,16 @@ use crate::error::Code;
 ///
 /// # Errors
 /// Denied or undetermined, with the field that decided.
-pub fn decide(case: &Case<'_>, policies: &PolicySet, now: Timestamp) -> Result<Permit, Refusal> {
-    standing::check(case, now)?;
-    bindings::check(case, now)?;
-    opening::check(case)?;
+pub fn decide(
+    case: &Case<'_>,
+    ask: &Ask,
+    policies: &PolicySet,
+    now: Timestamp,
+) -> Result<Permit, Refusal> {
+    invariants(case, now)?;
     let grants = grants(case)?;
-    let planned = plan(case, &grants)?;
-    let permits = judge(case, &planned, policies, now)?;
+    let planned = plan(ask, &grants)?;
+    let permits = judge(case, target(&planned), policies, now)?;
     let deadline = case
         .standing
         .task
@@ -75,6 +80,12 @@ pub fn decide(case: &Case<'_>, policies: &PolicySet, now: Timestamp) -> Result<P
     }))
 }
 
+fn invariants(case: &Case<'_>, now: Timestamp) -> Result<(), Refusal> {
+    standing::check(case, now)?;
+    bindings::check(case, now)?;
+    opening::check(case)
+}
+
 /// The lineage's own grants; for a lineage that opens, the task's; for a task that opens, the
 /// profile's, filled from the evidence.
 fn grants(case: &Case<'_>) -> Result<Grants, Refusal> {
@@ -96,10 +107,10 @@ fn grants(case: &Case<'_>) -> Result<Grants, Refusal> {
     })
 }
 
-fn plan(case: &Case<'_>, grants: &Grants) -> Result<Planned, Refusal> {
+fn plan(ask: &Ask, grants: &Grants) -> Result<Planned, Refusal> {
     let refuse = |wider: Wider| {
         let (code, field, text) = match wider {
-            Wider::Audience | Wider::Uses => (
+            Wider::Audience | Wider::Uses | Wider::Acts => (
                 Code::TargetRefused,
                 "audience",
                 "no grant of the task has this audience",
@@ -122,7 +133,7 @@ fn plan(case: &Case<'_>, grants: &Grants) -> Result<Planned, Refusal> {
         };
         Refusal::from(Denial::new(code, text).field(field))
     };
-    match &case.ask {
+    match ask {
         Ask::Token { audiences, scopes } => grants
             .token(audiences, scopes)
             .map(Planned::Token)
@@ -154,7 +165,7 @@ fn plan(case: &Case<'_>, grants: &Grants) -> Result<Planned, Refusal> {
 
 fn judge(
     case: &Case<'_>,
-    planned: &Planned,
+    target: Target<'_>,
     policies: &PolicySet,
     now: Timestamp,
 ) -> Result<Vec<String>, Refusal> {
@@ -163,16 +174,6 @@ fn judge(
         .known()
         .filter_map(|fact| fact.record.as_ref())
         .collect();
-    let target = match planned {
-        Planned::Token(token) => Target::Token {
-            grant: &token.name,
-            audiences: &token.audiences,
-            scopes: &token.scopes,
-        },
-        Planned::Secret { grant, path } => Target::Secret { grant, path },
-        Planned::JwtSvid { grant, audience } => Target::JwtSvid { grant, audience },
-        Planned::X509Svid { grant, .. } => Target::X509Svid { grant },
-    };
     let question = Question {
         verb: case.verb,
         identity: case.identity,
@@ -202,6 +203,19 @@ fn judge(
                 .internal(errors.join("; "))
                 .into())
         }
+    }
+}
+
+const fn target(planned: &Planned) -> Target<'_> {
+    match planned {
+        Planned::Token(token) => Target::Token {
+            grant: &token.name,
+            audiences: &token.audiences,
+            scopes: &token.scopes,
+        },
+        Planned::Secret { grant, path } => Target::Secret { grant, path },
+        Planned::JwtSvid { grant, audience } => Target::JwtSvid { grant, audience },
+        Planned::X509Svid { grant, .. } => Target::X509Svid { grant },
     }
 }
 

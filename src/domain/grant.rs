@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::domain::action::{Act, Acts, Difference, Effect, Fit, Look};
 use crate::domain::name::GrantName;
 
 /// One scope token of RFC 6749 §3.3.
@@ -45,7 +46,8 @@ pub enum BadGrant {
     Path,
 }
 
-/// One named grant: a token for these audiences with at most these scopes, and these secrets.
+/// One named grant: a token for these audiences with at most these scopes, these secrets, and what the
+/// audiences may be asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Grant {
     pub audiences: BTreeSet<Audience>,
@@ -57,6 +59,9 @@ pub struct Grant {
     /// Whether the workload may be certified, and prove its identity to anybody with an X.509-SVID.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub x509_svid: bool,
+    /// What is asked for at each use, by the services of `audiences`.
+    #[serde(skip_serializing_if = "Acts::is_empty", default)]
+    pub acts: Acts,
     /// How many credentials the task may ever be given under this grant; renewals do not count.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub uses: Option<u32>,
@@ -86,8 +91,19 @@ pub enum Wider {
     Secret,
     #[error("no grant has an X.509-SVID")]
     X509Svid,
+    #[error("the actions or their resources are not granted")]
+    Acts,
     #[error("the grant's limit of uses is wider")]
     Uses,
+}
+
+/// Why no grant has an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beyond {
+    Action,
+    Resource,
+    /// A grant would have it, but for one value of the context.
+    Differs(Difference),
 }
 
 impl Grant {
@@ -104,6 +120,9 @@ impl Grant {
         }
         if self.x509_svid && !outer.x509_svid {
             return Err(Wider::X509Svid);
+        }
+        if !self.acts.within(&outer.acts) {
+            return Err(Wider::Acts);
         }
         let covered = |inner: &SecretPattern| outer.secrets.iter().any(|o| o.covers(inner));
         if !self.secrets.iter().all(covered) {
@@ -184,6 +203,31 @@ impl Grants {
             .find(|(_, grant)| grant.x509_svid)
             .map(|(name, _)| name)
             .ok_or(Wider::X509Svid)
+    }
+
+    /// The grant of an action that a service of one of these audiences asks about, and what it does.
+    pub fn act(
+        &self,
+        audiences: &BTreeSet<Audience>,
+        act: &Act,
+        look: Look<'_>,
+    ) -> Result<(&GrantName, Effect), Beyond> {
+        let mut refusal = Beyond::Action;
+        for (name, grant) in self.0.iter() {
+            let Some(effect) = grant.acts.effect(&act.action) else {
+                continue;
+            };
+            if grant.audiences.is_disjoint(audiences) {
+                continue;
+            }
+            match grant.acts.fit(&act.resource, look) {
+                Fit::Fits => return Ok((name, effect)),
+                Fit::Differs(difference) => refusal = Beyond::Differs(difference),
+                Fit::Elsewhere if refusal == Beyond::Action => refusal = Beyond::Resource,
+                Fit::Elsewhere => {}
+            }
+        }
+        Err(refusal)
     }
 
     /// The grant that covers a secret.
@@ -390,132 +434,5 @@ text_of!(Audience);
 text_of!(SecretPath);
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn set<T: FromStr + Ord>(items: &[&str]) -> BTreeSet<T>
-    where
-        T::Err: fmt::Debug,
-    {
-        items.iter().map(|i| i.parse().unwrap()).collect()
-    }
-
-    fn grants() -> Grants {
-        let deploy = Grant {
-            audiences: set(&["https://api", "https://other"]),
-            scopes: set(&["read", "write"]),
-            secrets: set(&["ci/prod/*"]),
-            jwt_svids: set(&["https://db"]),
-            x509_svid: true,
-            uses: None,
-        };
-        let publish = Grant {
-            audiences: set(&["https://registry"]),
-            scopes: set(&["push"]),
-            ..Grant::default()
-        };
-        Grants::new(
-            [
-                ("deploy".parse().unwrap(), deploy),
-                ("publish".parse().unwrap(), publish),
-            ]
-            .into(),
-        )
-    }
-
-    #[test]
-    fn a_token_is_within_one_grant_or_refused() {
-        let grants = grants();
-        assert_eq!(
-            grants
-                .token(&set(&["https://api"]), &set(&["read"]))
-                .unwrap()
-                .scope_text(),
-            "read"
-        );
-        assert_eq!(
-            grants.token(&set(&["https://api"]), &set(&["push"])),
-            Err(Wider::Scope)
-        );
-        assert_eq!(
-            grants.token(&set(&["https://evil"]), &set(&[])),
-            Err(Wider::Audience)
-        );
-        assert_eq!(
-            grants.token(&set(&["https://api", "https://registry"]), &set(&[])),
-            Err(Wider::Audience)
-        );
-        assert_eq!(grants.token(&set(&[]), &set(&[])), Err(Wider::Audience));
-    }
-
-    #[test]
-    fn a_pattern_covers_what_is_below_it_and_nothing_beside_it() {
-        let pattern: SecretPattern = "ci/prod/*".parse().unwrap();
-        let matches = |p: &str| pattern.matches(&p.parse().unwrap());
-        assert!(matches("ci/prod/db") && matches("ci/prod/db/password"));
-        assert!(!matches("ci/prod") && !matches("ci/production/db") && !matches("ci/dev/db"));
-    }
-
-    #[test]
-    fn paths_that_walk_or_hide_are_refused() {
-        for bad in [
-            "",
-            "/a",
-            "a/",
-            "a//b",
-            "a/../b",
-            "a/./b",
-            "a/*",
-            "a b",
-            "a%2fb",
-            "ä",
-            "a/\u{2024}",
-        ] {
-            assert!(bad.parse::<SecretPath>().is_err(), "{bad:?} was taken");
-        }
-        for bad in ["*", "/*", "a/*/b", "a*", "a/**"] {
-            assert!(bad.parse::<SecretPattern>().is_err(), "{bad:?} was taken");
-        }
-    }
-
-    fn some_grant() -> impl Strategy<Value = Grant> {
-        let pick = |all: &'static [&'static str]| proptest::sample::subsequence(all, 0..=all.len());
-        (
-            pick(&["https://a", "https://b", "c"]),
-            pick(&["x", "y", "z"]),
-            pick(&["p/*", "p/q", "p/q/*", "r"]),
-            pick(&["https://a", "d"]),
-            proptest::bool::ANY,
-            proptest::option::of(0..4_u32),
-        )
-            .prop_map(|(a, s, p, j, x509_svid, uses)| Grant {
-                audiences: set(&a),
-                scopes: set(&s),
-                secrets: set(&p),
-                jwt_svids: set(&j),
-                x509_svid,
-                uses,
-            })
-    }
-
-    proptest! {
-        #[test]
-        fn narrowing_is_a_partial_order(a in some_grant(), b in some_grant(), c in some_grant()) {
-            prop_assert!(a.within(&a).is_ok());
-            if a.within(&b).is_ok() && b.within(&c).is_ok() {
-                prop_assert!(a.within(&c).is_ok());
-            }
-        }
-
-        #[test]
-        fn a_narrower_grant_covers_no_other_secret(a in some_grant(), b in some_grant(), path in "[pqr](/[pqr]){0,3}") {
-            let path: SecretPath = path.parse().unwrap();
-            let has = |g: &Grant| g.secrets.iter().any(|s| s.matches(&path));
-            if a.within(&b).is_ok() && has(&a) {
-                prop_assert!(has(&b));
-            }
-        }
-    }
-}
+#[path = "grant_tests.rs"]
+mod tests;

@@ -1,6 +1,7 @@
 //! What the broker talks about: ids, identities, tasks, lineages, grants, context records and the
 //! arithmetic of lifetimes. Types only, no I/O; a value that exists here is well-formed.
 
+pub mod action;
 pub mod case;
 pub mod condition;
 pub mod context;

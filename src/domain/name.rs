@@ -87,6 +87,16 @@ text_type!(
     plain_name
 );
 text_type!(
+    /// What is done to a resource, in the words of the service that does it: `read`, `invoice:refund`.
+    ActionName,
+    word
+);
+text_type!(
+    /// What kind of thing a resource is, in the words of its service: `invoice`, `db.table`.
+    ResourceKind,
+    word
+);
+text_type!(
     /// One instance at work in a task: a job's check run, a pod, an agent.
     InstanceName,
     segment
@@ -113,6 +123,15 @@ impl TaskName {
     pub fn new(source: &SourceName, segments: &str) -> Result<Self, BadName> {
         format!("{source}/{segments}").parse()
     }
+}
+
+/// A word of another system: no blank, no slash, nothing that a log or a pattern could take for its own.
+fn word(text: &str) -> Result<(), BadName> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b':');
+    if (1..=128).contains(&text.len()) && text.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(BadName("1 to 128 characters of A-Z a-z 0-9 . _ - :".into()))
 }
 
 fn plain_name(text: &str) -> Result<(), BadName> {

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::domain::action::{Acts, ResourceRule};
 use crate::domain::context::RecordKind;
 use crate::domain::grant::{Audience, Grant, Grants, Scope};
-use crate::domain::name::{GrantName, ProfileName, SourceName};
+use crate::domain::name::{ActionName, GrantName, ProfileName, ResourceKind, SourceName};
 
 /// The claims of verified evidence, by name; only text, numbers and booleans, each as text.
 pub type Claims = BTreeMap<String, String>;
@@ -33,6 +34,18 @@ pub struct TaskProfile {
     /// How often one piece of keyless evidence may be shown.
     pub evidence_uses: u32,
     pub allow: BTreeSet<Allowance>,
+    /// When a permit to read is recorded.
+    pub reads_recorded: Recorded,
+}
+
+/// When what is permitted at its use is recorded. A permit to change something always is before its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Recorded {
+    /// The answer waits until the record is durable.
+    #[default]
+    BeforeAnswer,
+    /// The record is on its way when the answer leaves: a crash in between loses it.
+    AfterAnswer,
 }
 
 /// What names the task.
@@ -99,7 +112,24 @@ pub struct GrantRule {
     pub secrets: Vec<Template>,
     pub jwt_svids: BTreeSet<Audience>,
     pub x509_svid: bool,
+    pub acts: ActsRule,
     pub uses: Option<u32>,
+}
+
+/// Actions as configured.
+#[derive(Debug, Clone, Default)]
+pub struct ActsRule {
+    pub reads: BTreeSet<ActionName>,
+    pub writes: BTreeSet<ActionName>,
+    pub resources: Vec<ResourceTemplate>,
+}
+
+/// Resources as configured; ids and properties may hold `{claim}` and `{record.field}` placeholders.
+#[derive(Debug, Clone)]
+pub struct ResourceTemplate {
+    pub kind: ResourceKind,
+    pub id: Option<Template>,
+    pub properties: BTreeMap<String, Template>,
 }
 
 /// What a renewal by handle has to show besides the session key's proof.
@@ -123,7 +153,7 @@ pub enum Allowance {
     PullRequest,
 }
 
-/// Text with `{claim}` placeholders.
+/// Text with `{claim}` placeholders; `{record.field}` is one that no evidence fills.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template(Vec<Piece>);
 
@@ -150,6 +180,42 @@ impl GrantRule {
     /// Whether something in it is taken with a token for the broker itself.
     pub fn is_taken_here(&self) -> bool {
         !self.secrets.is_empty() || !self.jwt_svids.is_empty() || self.x509_svid
+    }
+}
+
+impl ActsRule {
+    /// What evidence names in them, by name. What a record says is filled in at each use.
+    fn fill(&self, claims: &Claims) -> Result<Acts, BadTemplate> {
+        let resources = self.resources.iter().map(|template| template.fill(claims));
+        Ok(Acts {
+            reads: self.reads.clone(),
+            writes: self.writes.clone(),
+            resources: resources.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl ResourceTemplate {
+    pub fn fill(&self, claims: &Claims) -> Result<ResourceRule, BadTemplate> {
+        let pattern = |template: &Template| {
+            let text = template.fill_claims(claims)?;
+            text.parse()
+                .map_err(|e| BadTemplate::Result(format!("{e}")))
+        };
+        let properties = self.properties.iter();
+        Ok(ResourceRule {
+            kind: self.kind.clone(),
+            id: self.id.as_ref().map(pattern).transpose()?,
+            properties: properties
+                .map(|(name, template)| Ok((name.clone(), pattern(template)?)))
+                .collect::<Result<_, BadTemplate>>()?,
+        })
+    }
+
+    /// The names of its placeholders.
+    pub fn placeholders(&self) -> impl Iterator<Item = &str> {
+        let templates = self.id.iter().chain(self.properties.values());
+        templates.flat_map(Template::claims)
     }
 }
 
@@ -197,6 +263,7 @@ impl TaskProfile {
                 secrets,
                 jwt_svids: rule.jwt_svids.clone(),
                 x509_svid: rule.x509_svid,
+                acts: rule.acts.fill(claims)?,
                 uses: rule.uses,
             };
             grants.insert(name.clone(), grant);
@@ -258,10 +325,24 @@ impl Template {
     /// The text with each placeholder replaced by a claim's value. A value is taken only if it can
     /// be one segment, so that no claim can move a name to another place.
     pub fn fill(&self, claims: &Claims) -> Result<String, BadTemplate> {
+        self.filled(claims, |_| false)
+    }
+
+    /// The same, with each `{record.field}` left as it stands.
+    pub fn fill_claims(&self, claims: &Claims) -> Result<String, BadTemplate> {
+        self.filled(claims, is_field)
+    }
+
+    fn filled(&self, claims: &Claims, left: fn(&str) -> bool) -> Result<String, BadTemplate> {
         let mut out = String::new();
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => out.push_str(text),
+                Piece::Claim(name) if left(name) => {
+                    out.push('{');
+                    out.push_str(name);
+                    out.push('}');
+                }
                 Piece::Claim(name) => {
                     let value = claims
                         .get(name)
@@ -285,8 +366,10 @@ impl FromStr for Template {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             let (name, after) = after.split_once('}').ok_or(BadTemplate::Syntax)?;
-            let plain =
-                !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            let plain = !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'));
             if !plain || before.contains('}') {
                 return Err(BadTemplate::Syntax);
             }
@@ -304,6 +387,11 @@ impl FromStr for Template {
         }
         Ok(Self(pieces))
     }
+}
+
+/// Whether a placeholder stands for a field of a record. No claim has a dot in its name.
+pub fn is_field(placeholder: &str) -> bool {
+    placeholder.contains('.')
 }
 
 /// What the id of a case is called where tasks are looked for.

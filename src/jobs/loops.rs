@@ -46,6 +46,7 @@ pub async fn sweep(broker: Arc<Broker>, stop: CancellationToken) {
         broker.store.view().forget(now);
         broker.forget_tokens(now);
         broker.forget_certificates(now);
+        broker.forget_sessions(now);
         broker.observer.cache.forget(now);
         match broker.store.sweep(now, SWEEP_LIMIT).await {
             Ok(rows) => metrics::counter!("writ_swept_rows_total").increment(rows),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use writ_keys::KeyId;
 
+use crate::domain::action::{Effect, ResourceId};
 use crate::domain::context::RecordKey;
 use crate::domain::freeze::FreezeScope;
 use crate::domain::grant::SecretPath;
@@ -14,7 +15,7 @@ use crate::domain::identity::{Identity, SpiffeId};
 use crate::domain::ids::{ChangeId, CredentialId, LineageId, Realm, SessionId, TaskId};
 use crate::domain::key::Digest;
 use crate::domain::lineage::LineageState;
-use crate::domain::name::TaskName;
+use crate::domain::name::{ActionName, GrantName, ResourceKind, TaskName};
 use crate::domain::profile::Via;
 use crate::domain::session::SessionState;
 use crate::domain::task::{Epoch, TaskState};
@@ -58,6 +59,8 @@ pub enum Event {
     Renewed(Justification),
     SecretRead(Justification),
     SvidIssued(Justification),
+    /// One action was permitted, at its use.
+    Acted(Box<Deed>),
     Denied(Refused),
     /// Nothing was known to be false, and nothing was issued.
     Undetermined(Refused),
@@ -142,6 +145,19 @@ pub struct Justification {
     pub policies: Vec<String>,
     pub policy_set: Digest,
     pub facts: Vec<FactMark>,
+}
+
+/// An action that was permitted, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deed {
+    /// The token that was shown.
+    pub credential: CredentialId,
+    pub grant: GrantName,
+    pub action: ActionName,
+    pub effect: Effect,
+    pub kind: ResourceKind,
+    pub id: ResourceId,
+    pub because: Justification,
 }
 
 /// Why something was refused. Everything here is for the operator; the caller gets the code, the
@@ -273,6 +289,7 @@ impl Event {
             Self::Renewed(_) => "renewed",
             Self::SecretRead(_) => "secret_read",
             Self::SvidIssued(_) => "svid_issued",
+            Self::Acted(_) => "acted",
             Self::Denied(_) => "denied",
             Self::Undetermined(_) => "undetermined",
             Self::TaskOpened { .. } => "task_opened",

@@ -387,7 +387,7 @@ impl Draft {
 /// What is taken with a token extends no session.
 const fn takes_by_token(verb: Verb) -> bool {
     match verb {
-        Verb::Read | Verb::Identify | Verb::Certify => true,
+        Verb::Read | Verb::Identify | Verb::Certify | Verb::Check => true,
         Verb::Issue | Verb::Renew | Verb::Recertify => false,
     }
 }
@@ -408,11 +408,12 @@ fn entry(parts: PermitParts, task: &Task, session: &Session, now: Timestamp) -> 
         facts: parts.facts,
     };
     let opens = parts.standing.session.is_none();
-    let event = match (parts.verb, opens) {
-        (Verb::Read, _) => Event::SecretRead(justification),
-        (Verb::Identify | Verb::Certify, _) => Event::SvidIssued(justification),
-        (Verb::Issue, true) => Event::Issued(justification),
-        (Verb::Issue, false) | (Verb::Renew | Verb::Recertify, _) => Event::Renewed(justification),
+    let event = match &parts.planned {
+        Planned::Secret { .. } => Event::SecretRead(justification),
+        Planned::X509Svid { .. } if parts.verb == Verb::Recertify => Event::Renewed(justification),
+        Planned::JwtSvid { .. } | Planned::X509Svid { .. } => Event::SvidIssued(justification),
+        Planned::Token(_) if opens => Event::Issued(justification),
+        Planned::Token(_) => Event::Renewed(justification),
     };
     Entry {
         at: now,

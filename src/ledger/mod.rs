@@ -3,6 +3,7 @@
 //! also what replay and simulation use. Entries become leaves of the audit [`tree`], whose signed
 //! [`checkpoint`]s make any later change of them visible. Values only; no SQL, no I/O.
 
+pub mod act;
 mod after;
 pub mod bar;
 pub mod change;

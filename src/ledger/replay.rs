@@ -218,7 +218,8 @@ const fn is_credential(write: &Write) -> bool {
 const fn gives(event: &Event) -> bool {
     match event {
         Event::Issued(_) | Event::Renewed(_) | Event::SecretRead(_) | Event::SvidIssued(_) => true,
-        Event::Denied(_)
+        Event::Acted(_)
+        | Event::Denied(_)
         | Event::Undetermined(_)
         | Event::TaskOpened { .. }
         | Event::TaskClosed { .. }
@@ -298,6 +299,7 @@ mod tests {
             secrets: set(&["ci/*"]),
             jwt_svids: BTreeSet::new(),
             x509_svid: true,
+            acts: crate::domain::action::Acts::default(),
             uses: Some(3),
         };
         Grants::new([("deploy".parse().unwrap(), grant)].into())

@@ -742,6 +742,7 @@ fn grants(mask: u8) -> Grants {
             BTreeSet::from(["db".parse().unwrap()])
         },
         x509_svid: mask & 32 != 0,
+        acts: crate::domain::action::Acts::default(),
         uses: Some(u32::from(mask >> 6) + 1),
     };
     Grants::new(BTreeMap::from([(grant_name(), grant)]))

@@ -25,6 +25,7 @@ mod api;
 mod audit;
 mod binary;
 mod cases;
+mod check;
 mod ci;
 mod context;
 mod doctor;

@@ -268,6 +268,10 @@ fn callers() -> Value {
             "type": "http", "scheme": "basic",
             "description": "Name and secret of a resource server; they may be in the form as well",
         },
+        "gateway": {
+            "type": "apiKey", "in": "header", "name": "Proxy-Authorization",
+            "description": "Name and secret of a resource server, as HTTP Basic",
+        },
     })
 }
 
@@ -292,6 +296,7 @@ fn security(caller: Caller) -> Option<Value> {
         }
         // OpenAPI 3.1 lets a requirement of any kind name roles.
         Caller::Operator(role) => Some(json!([{ "operator": [role.as_str()] }])),
+        Caller::Gateway => Some(json!([{ "gateway": [] }, { "certificate": [] }])),
         // Theirs is in the body, or over it.
         Caller::Anybody | Caller::Evidence | Caller::Holder | Caller::Source => None,
     }

@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use url::Url;
 
 use crate::broker::Presented;
@@ -53,7 +53,7 @@ pub fn token(headers: &HeaderMap) -> Result<(Scheme, Secret), Error> {
             "the request needs an access token: Authorization: DPoP … or Bearer …",
         )
     };
-    let (scheme, value) = authorization(headers).ok_or_else(refuse)?;
+    let (scheme, value) = credentials(headers, &header::AUTHORIZATION).ok_or_else(refuse)?;
     let scheme = match scheme.to_ascii_lowercase().as_str() {
         "dpop" => Scheme::Dpop,
         "bearer" => Scheme::Bearer,
@@ -64,8 +64,8 @@ pub fn token(headers: &HeaderMap) -> Result<(Scheme, Secret), Error> {
 
 /// The client id and secret of HTTP Basic, form-decoded as RFC 6749 §2.3.1 wants, and as they stand,
 /// because clients do both.
-pub fn basic(headers: &HeaderMap) -> Option<[(String, Secret); 2]> {
-    let (scheme, value) = authorization(headers)?;
+pub fn basic(headers: &HeaderMap, name: &HeaderName) -> Option<[(String, Secret); 2]> {
+    let (scheme, value) = credentials(headers, name)?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
@@ -77,15 +77,23 @@ pub fn basic(headers: &HeaderMap) -> Option<[(String, Secret); 2]> {
     ])
 }
 
-fn authorization(headers: &HeaderMap) -> Option<(&str, &str)> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (first, second) = (values.next()?, values.next());
-    if second.is_some() {
-        return None;
+/// A header comes more than once, or is no text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unfit;
+
+/// A header that comes at most once, and is text.
+pub fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Unfit> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| Unfit),
+        (Some(_), Some(_)) => Err(Unfit),
     }
-    first
-        .to_str()
-        .ok()?
+}
+
+fn credentials<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<(&'a str, &'a str)> {
+    let value = single(headers, name.as_str()).ok()??;
+    value
         .split_once(' ')
         .map(|(scheme, value)| (scheme, value.trim()))
 }
@@ -136,7 +144,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         let value = format!("Basic {}", STANDARD.encode("billing:a%3Ab:c"));
         headers.insert(header::AUTHORIZATION, value.parse().unwrap());
-        let [plain, decoded] = basic(&headers).unwrap();
+        let [plain, decoded] = basic(&headers, &header::AUTHORIZATION).unwrap();
         assert_eq!(
             (plain.0.as_str(), plain.1.expose_str()),
             ("billing", Some("a%3Ab:c"))

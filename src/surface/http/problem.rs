@@ -44,8 +44,12 @@ pub const fn status(kind: Kind) -> StatusCode {
 
 /// The answer of the API for an outcome.
 pub fn response(error: &Error) -> Response {
+    with_status(error, status(error.kind()))
+}
+
+/// The same for callers who know other statuses.
+pub fn with_status(error: &Error, status: StatusCode) -> Response {
     log(error);
-    let status = status(error.kind());
     let problem = Problem {
         r#type: "about:blank",
         title: status.canonical_reason().unwrap_or("Error"),

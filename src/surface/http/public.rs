@@ -13,7 +13,9 @@ use crate::context::hook::Hook;
 use crate::domain::name::SourceName;
 use crate::surface::http::openapi::Document;
 use crate::surface::http::route::Route;
-use crate::surface::http::{guard, hooks, oauth, openapi, pki, preview, secret, svid};
+use crate::surface::http::{
+    authzen, forward_auth, guard, hooks, oauth, openapi, pki, preview, secret, svid,
+};
 use crate::surface::settings::ResourceServer;
 
 /// What the handlers of the public listener share.
@@ -31,7 +33,8 @@ pub fn table() -> Vec<Route> {
     table.extend([secret::route(), preview::route()]);
     table.extend(svid::routes());
     table.extend(pki::routes());
-    table.extend([hooks::route(), openapi::route()]);
+    table.extend(authzen::routes());
+    table.extend([forward_auth::route(), hooks::route(), openapi::route()]);
     table
 }
 

@@ -51,6 +51,8 @@ pub enum Caller {
     AccessTokenOrCertificate,
     /// A registered resource server, by its id and secret or by the certificate of its workload.
     ResourceServer,
+    /// The same of a gateway, beside what the request that it holds shows of its sender.
+    Gateway,
     /// The very token that it is about.
     Holder,
     /// What a source signs its deliveries with.

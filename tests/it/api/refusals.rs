@@ -6,6 +6,7 @@ use serde_json::Value;
 use writ::surface::http::public;
 use writ::surface::http::route::{Caller, Need, Route, Takes};
 
+use crate::support::broker::BILLING_SECRET;
 use crate::support::client::EXCHANGE;
 use crate::support::held::Held;
 use crate::support::profiles::DEPLOY;
@@ -55,6 +56,8 @@ async fn whoever_shows_nothing_or_something_false_gets_nothing_from_any_route() 
             Caller::Evidence => [(400, "request_malformed"), unverified(&route)],
             Caller::AccessToken | Caller::AccessTokenOrCertificate => [(401, "token_invalid"); 2],
             Caller::ResourceServer => [(401, "client_invalid"); 2],
+            // To a gateway 401 is the fault of whose request it holds.
+            Caller::Gateway => [(403, "client_invalid"); 2],
             Caller::Source => [(401, "evidence_invalid"); 2],
             // RFC 7009 §2.2: a token that nobody knows is as good as revoked.
             Caller::Operator(_) => panic!("{} is no public route", route.path),
@@ -68,6 +71,9 @@ async fn whoever_shows_nothing_or_something_false_gets_nothing_from_any_route() 
                     request.bearer_auth("eyJhbGciOiJub25lIn0.e30.")
                 }
                 (Caller::ResourceServer, true) => request.basic_auth("billing", Some("false")),
+                (Caller::Gateway, true) => {
+                    request.header("Proxy-Authorization", "Basic YmlsbGluZzpmYWxzZQ==")
+                }
                 (Caller::Source, true) => request.header("X-Hub-Signature-256", "sha256=00"),
                 _ => request,
             };
@@ -104,9 +110,13 @@ async fn a_body_that_is_too_large_packed_or_of_another_type_is_refused_by_every_
             if !other.is_empty() {
                 request = request.header("Content-Type", *other);
             }
-            if matches!(route.takes, Takes::Json(_)) {
-                request = request.bearer_auth(held.first.text("access_token"));
-            }
+            request = match (route.caller, &route.takes) {
+                (Caller::ResourceServer, Takes::Json(_)) => {
+                    request.basic_auth("billing", Some(BILLING_SECRET))
+                }
+                (_, Takes::Json(_)) => request.bearer_auth(held.first.text("access_token")),
+                _ => request,
+            };
             let answer = request.send().await.unwrap();
             assert_refused(answer, 400, Some("request_malformed"), route.path).await;
         }
@@ -152,7 +162,7 @@ fn body(request: RequestBuilder, route: &Route, shows: bool) -> RequestBuilder {
         Takes::Delivery => request.header("Content-Type", JSON).body("{}"),
         Takes::Json(shape) | Takes::JsonOrNothing(shape) => {
             let (_, schema) = &shape.schemas[0];
-            let required = schema["required"].as_array().unwrap().iter();
+            let required = schema["required"].as_array().into_iter().flatten();
             let members = required.map(|name| (name.as_str().unwrap(), "https://db.example"));
             let members: std::collections::BTreeMap<_, _> = members.collect();
             request.json(&members)

@@ -112,7 +112,10 @@ fn introspection(code: Code) -> String {
 fn ends(code: Code) -> &'static str {
     if code == Code::ContextEnded {
         "the task, if its run or case is over for good; the lineage, if its job is, or its case is closed"
-    } else if matches!(code, Code::ContextMismatch | Code::IdentityMismatch) {
+    } else if matches!(
+        code,
+        Code::ContextMismatch | Code::IdentityMismatch | Code::ResourceMismatch
+    ) {
         "the lineage"
     } else {
         ""

@@ -60,6 +60,7 @@ fn grants() -> Grants {
         secrets: BTreeSet::from(["prod/*".parse().unwrap()]),
         jwt_svids: BTreeSet::new(),
         x509_svid: true,
+        acts: writ::domain::action::Acts::default(),
         uses: Some(3),
     };
     Grants::new(BTreeMap::from([(grant(), grant_of)]))

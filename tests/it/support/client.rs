@@ -246,6 +246,11 @@ impl Client {
         try_answer(self.http.post(&url).form(&[("token", held)])).await
     }
 
+    /// The answer to any request.
+    pub async fn answer(&self, request: reqwest::RequestBuilder) -> Answer {
+        answer(request.send().await.unwrap()).await
+    }
+
     /// A fresh proof for one request.
     pub fn proof(&self, key: &SessionKey, method: &str, url: &str, token: Option<&str>) -> String {
         let id = format!("proof-{}", COUNT.fetch_add(1, Ordering::SeqCst));

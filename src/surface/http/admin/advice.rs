@@ -79,6 +79,15 @@ pub const fn advice(code: Code) -> &'static str {
         Code::Barred => "an operator barred it; the log says who and why",
         Code::CredentialRevoked => "it was revoked; its holder exchanges its evidence again",
         Code::CertificateRefused => "set `x509_svid = true` in one of the profile's grants",
+        Code::ActionRefused => {
+            "grant the action with `reads` or `writes`, in a grant whose audiences have the service that asks"
+        }
+        Code::ResourceRefused => {
+            "cover the resource with a `[[profile.grant.NAME.resource]]` of the profile"
+        }
+        Code::ResourceMismatch => {
+            "the workload asked for what belongs to somebody else: look at what it was told to do"
+        }
         Code::SecretRefused => "cover the path with `secrets` in one of the profile's grants",
         Code::OperatorRequired => {
             "run as root or the broker's user, or be named in listen.admin_uids or in operators.role"

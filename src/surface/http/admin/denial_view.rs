@@ -131,6 +131,7 @@ fn refusal(event: &Event) -> Option<(Verdict, &Refused)> {
         | Event::Renewed(_)
         | Event::SecretRead(_)
         | Event::SvidIssued(_)
+        | Event::Acted(_)
         | Event::TaskOpened { .. }
         | Event::TaskClosed { .. }
         | Event::TaskRevoked { .. }

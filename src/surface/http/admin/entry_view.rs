@@ -60,6 +60,12 @@ impl EntryView {
             Event::Issued(_) | Event::Renewed(_) | Event::SecretRead(_) | Event::SvidIssued(_) => {
                 self
             }
+            Event::Acted(deed) => self.about(format!(
+                "{} {} {}",
+                deed.action,
+                deed.kind,
+                deed.id.as_str()
+            )),
             Event::Denied(refused) | Event::Undetermined(refused) => Self {
                 code: Some(refused.code),
                 field: refused.field.clone(),

@@ -18,9 +18,9 @@ use crate::surface::http::answer::unkept;
 use crate::surface::http::form::Form;
 use crate::surface::http::oauth::INTROSPECT;
 use crate::surface::http::oauth::error::{Asked, response};
-use crate::surface::http::oauth::resource_server::authenticate;
 use crate::surface::http::peer::Peer;
 use crate::surface::http::public::Public;
+use crate::surface::http::resource_server::by_form;
 use crate::surface::http::route::{Caller, Content, Parameter, Refuses, Route, Takes};
 
 pub fn route() -> Route {
@@ -62,7 +62,7 @@ async fn answer(
     body: &[u8],
 ) -> Result<Response, Error> {
     let form = Form::parse(headers, body)?;
-    let server = authenticate(public, peer, headers, &form).await?;
+    let server = by_form(public, peer, headers, &form).await?;
     let token = Secret::from(form.required("token")?.to_owned());
     let answer = public.broker.introspect(&token, &server.audiences).await?;
     Ok(match answer {

@@ -5,7 +5,6 @@ mod details;
 pub mod error;
 pub mod introspect;
 pub mod metadata;
-mod resource_server;
 pub mod revoke;
 pub mod token;
 

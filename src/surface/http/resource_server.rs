@@ -1,7 +1,7 @@
 //! Which resource server asks: by its generated secret, or by the certificate of its workload. Never by
 //! address.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 
 use crate::domain::secret::Secret;
 use crate::error::{Code, Error, Kind};
@@ -11,11 +11,11 @@ use crate::surface::http::present;
 use crate::surface::http::public::Public;
 use crate::surface::settings::ResourceServer;
 
-/// The resource server that asks. A secret that is shown is what counts, whatever the handshake showed.
+/// The resource server that asks with a form, which may hold its secret.
 ///
 /// # Errors
 /// `client_invalid`; where its certificate cannot be judged now, undetermined.
-pub(super) async fn authenticate<'a>(
+pub(super) async fn by_form<'a>(
     public: &'a Public,
     peer: &Peer,
     headers: &HeaderMap,
@@ -26,7 +26,26 @@ pub(super) async fn authenticate<'a>(
     if secret_shown {
         return by_secret(&public.servers, headers, form);
     }
-    by_certificate(public, peer, form).await
+    by_certificate(public, peer, form.one("client_id")?).await
+}
+
+/// The resource server that asks, with its secret in this header (`Authorization`, or `Proxy-Authorization`
+/// where that is the sender's whose request it holds), or with its certificate. A secret that is shown is
+/// what counts, whatever the handshake showed.
+///
+/// # Errors
+/// As above.
+pub(super) async fn by_header<'a>(
+    public: &'a Public,
+    peer: &Peer,
+    headers: &HeaderMap,
+    name: &HeaderName,
+) -> Result<&'a ResourceServer, Error> {
+    if headers.contains_key(name) {
+        let shown = present::basic(headers, name);
+        return known(&public.servers, shown.into_iter().flatten());
+    }
+    by_certificate(public, peer, None).await
 }
 
 /// `client_secret_basic` or `client_secret_post`.
@@ -39,17 +58,24 @@ fn by_secret<'a>(
         (Some(id), Some(secret)) => Some((id.to_owned(), Secret::from(secret.to_owned()))),
         _ => None,
     };
-    let basic = present::basic(headers);
+    let basic = present::basic(headers, &header::AUTHORIZATION);
     if basic.is_some() && posted.is_some() {
         return Err(refused());
     }
-    let shown = basic.into_iter().flatten().chain(posted);
-    let mut known = shown.filter_map(|(id, secret)| {
+    known(servers, basic.into_iter().flatten().chain(posted))
+}
+
+fn known(
+    servers: &[ResourceServer],
+    shown: impl Iterator<Item = (String, Secret)>,
+) -> Result<&ResourceServer, Error> {
+    let mut shown = shown;
+    let known = shown.find_map(|(id, secret)| {
         let server = servers.iter().find(|server| server.name.as_str() == id)?;
         let digest = server.secret.as_ref()?;
         digest.matches(secret.expose()).then_some(server)
     });
-    known.next().ok_or_else(refused)
+    known.ok_or_else(refused)
 }
 
 /// `tls_client_auth` (RFC 8705 §2.1): the certificate's SPIFFE ID is the one that the server is configured
@@ -57,9 +83,8 @@ fn by_secret<'a>(
 async fn by_certificate<'a>(
     public: &'a Public,
     peer: &Peer,
-    form: &Form,
+    named: Option<&str>,
 ) -> Result<&'a ResourceServer, Error> {
-    let named = form.one("client_id")?;
     let leaf = peer.certificates().first().ok_or_else(refused)?;
     let workload = public.broker.workload(leaf).await.map_err(untold)?;
     let mut servers = public.servers.iter();
@@ -80,6 +105,6 @@ fn untold(error: Error) -> Error {
 fn refused() -> Error {
     Error::new(
         Code::ClientInvalid,
-        "introspection is for registered resource servers: authenticate with id and secret, or with the certificate of a workload",
+        "only registered resource servers may ask: authenticate with id and secret, or with the certificate of a workload",
     )
 }

@@ -1,0 +1,240 @@
+//! Check: may whoever holds this token do this one thing, now? Everything is judged as at a renewal: task,
+//! lineage, session, every binding on facts no older than its `max_age`, the grant, the policies. Rows come
+//! from memory and so do facts that are fresh enough, so that a check touches no network and no table.
+//!
+//! A denial is recorded, and ends what it ends. So is every permit: before the answer leaves where the action
+//! changes something, where a proof is spent, or where the profile says so of reads.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+
+use crate::attest::dpop::ProvenKey;
+use crate::broker::laps::Laps;
+use crate::broker::refuse::Trace;
+use crate::broker::settle::{Unsettled, overloaded, unsettled};
+use crate::broker::token::{OwnToken, invalid};
+use crate::broker::{ATTEMPTS, Broker, Presented, RETRY};
+use crate::context::observe::Ties;
+use crate::decide::case::Case;
+use crate::decide::clearance::Clearance;
+use crate::decide::denial::Denial;
+use crate::decide::engine::Verb;
+use crate::domain::action::{Act, Effect};
+use crate::domain::grant::Audience;
+use crate::domain::key::Thumbprint;
+use crate::domain::profile::{Recorded, TaskProfile};
+use crate::domain::secret::Secret;
+use crate::domain::standing::Standing;
+use crate::error::{Code, Error};
+use crate::ledger::act::record;
+use crate::ledger::bar::BarKey;
+use crate::mint::access_token::Claims;
+use crate::telemetry::trace;
+
+/// What an enforcement point asks.
+#[derive(Debug)]
+pub struct CheckRequest {
+    /// Whose token it is said to be.
+    pub subject: Option<String>,
+    /// The token that it was shown.
+    pub token: Secret,
+    /// How it was shown that whoever sent the token holds its key.
+    pub holder: Holder,
+    pub act: Act,
+    /// The audiences of the enforcement point: tokens for anybody else are not for it to ask about.
+    pub audiences: BTreeSet<Audience>,
+}
+
+/// Who says that the sender of a token holds its key.
+#[derive(Debug)]
+pub enum Holder {
+    /// The proof itself (RFC 9449), which is spent here.
+    Proof(Box<Presented>),
+    /// The enforcement point, which verified a proof by this key.
+    Vouched(Thumbprint),
+    /// Nobody: good for a bearer token only.
+    Nobody,
+}
+
+/// An action that was permitted, and recorded or on its way to be.
+#[derive(Debug)]
+pub struct Cleared(Arc<OwnToken>);
+
+/// A caller's token and the key that it was sent by.
+struct Caller {
+    token: Arc<OwnToken>,
+    /// The token's audiences that ask.
+    asking: BTreeSet<Audience>,
+    proven: Option<ProvenKey>,
+    key: Option<Thumbprint>,
+}
+
+impl Cleared {
+    /// Whose token it was, and for which task.
+    pub fn claims(&self) -> &Claims {
+        &self.0.claims
+    }
+}
+
+impl Broker {
+    /// Decides one action on one resource.
+    ///
+    /// # Errors
+    /// Everything in the table of outcomes; nothing was permitted then.
+    pub async fn check(&self, request: &CheckRequest) -> Result<Cleared, Error> {
+        self.fresh()?;
+        let caller = self.asked_about(request)?;
+        for _ in 0..ATTEMPTS {
+            let standing = self.session_now(caller.token.claims.session).await?;
+            if let Some(cleared) = self.try_check(&caller, &standing, request).await? {
+                return Ok(cleared);
+            }
+        }
+        Err(overloaded(RETRY))
+    }
+
+    /// The token, if it is one of ours, in its time, and for who asks; and the key that it was sent by.
+    fn asked_about(&self, request: &CheckRequest) -> Result<Caller, Error> {
+        let now = self.clock.now();
+        let text = request.token.expose_str();
+        let text = text.ok_or_else(|| invalid("it is not text"))?;
+        let token = self.own_token(text)?;
+        if now.seconds() >= token.claims.exp {
+            return Err(invalid("it has expired"));
+        }
+        let said = request.subject.as_deref();
+        if said.is_some_and(|said| said != token.claims.sub.as_str()) {
+            return Err(invalid(
+                "it was issued to another workload than the subject",
+            ));
+        }
+        let audiences = token.claims.aud.iter();
+        let asking = audiences.filter(|audience| request.audiences.contains(*audience));
+        let asking: BTreeSet<_> = asking.cloned().collect();
+        if asking.is_empty() {
+            return Err(invalid("it is for another service than the one that asks"));
+        }
+        let (proven, key) = match &request.holder {
+            Holder::Proof(presented) => {
+                let proven = Self::prove(Some(presented), Some(text), now)?;
+                let key = proven.as_ref().map(ProvenKey::thumbprint);
+                (proven, key)
+            }
+            Holder::Vouched(key) => (None, Some(*key)),
+            Holder::Nobody => (None, None),
+        };
+        match token.claims.cnf.map(|cnf| cnf.jkt) {
+            Some(_) if key.is_none() => {
+                let text = "the token is bound to a key: it needs a proof of possession";
+                Err(Error::new(Code::ProofRequired, text))
+            }
+            bound if bound == key => Ok(Caller {
+                token,
+                asking,
+                proven,
+                key,
+            }),
+            _ => {
+                let text = "the token is bound to another key than the one that it was sent by";
+                Err(Error::new(Code::ProofInvalid, text))
+            }
+        }
+    }
+
+    /// One way through; none where another change came first and all is to be decided again.
+    async fn try_check(
+        &self,
+        caller: &Caller,
+        standing: &Standing,
+        request: &CheckRequest,
+    ) -> Result<Option<Cleared>, Error> {
+        let mut laps = Laps::start(self.clock.as_ref(), VERB);
+        let Standing {
+            task: Some(task),
+            lineage: Some(lineage),
+            ..
+        } = standing
+        else {
+            return Err(Error::new(Code::Internal, "a session without its task"));
+        };
+        let Some(profile) = self.profiles.named(&task.profile) else {
+            let standing = standing.clone();
+            return Err(self.unconfigured(task, lineage, standing, VERB).await);
+        };
+        let facts = self.observer.observe(profile, Ties::Lineage(lineage)).await;
+        laps.done("observe");
+        let mut case = Case::of_session(Verb::Check, profile, standing, &facts)?;
+        case.key = caller.key;
+        case.proof = caller.proven.as_ref().map(ProvenKey::once);
+        let trace = || Trace::of(&case, VERB);
+        if let Some(denial) = self.barred(&caller.token.claims) {
+            return Err(self.deny(denial, &trace()).await);
+        }
+        let clearance = match self.clear(&case, &request.act, &caller.asking) {
+            Ok(clearance) => clearance,
+            Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
+        };
+        laps.done("decide");
+        let recorded = self.put_down(clearance, caller, profile).await;
+        laps.done("settle");
+        match recorded {
+            Ok(()) => Ok(Some(Cleared(Arc::clone(&caller.token)))),
+            Err(Unsettled::Again) => Ok(None),
+            Err(Unsettled::Denied(denial)) => Err(self.deny(denial, &trace()).await),
+            Err(Unsettled::EvidenceUsed(_)) => {
+                Err(Error::new(Code::Internal, "a check spends no evidence"))
+            }
+            Err(Unsettled::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Records a clearance: durably before this returns, or only on its way where a read need not wait. What
+    /// finds no place on that way is not permitted.
+    async fn put_down(
+        &self,
+        clearance: Clearance,
+        caller: &Caller,
+        profile: &TaskProfile,
+    ) -> Result<(), Unsettled> {
+        let waits = clearance.effect() == Effect::Writes || caller.proven.is_some();
+        let when = if waits {
+            Recorded::BeforeAnswer
+        } else {
+            profile.reads_recorded
+        };
+        let scene = self.scene(self.clock.now());
+        let change = record(clearance, caller.token.claims.jti, when, scene);
+        let committed = match when {
+            Recorded::BeforeAnswer => trace::within("commit", self.store.commit(change)).await,
+            // Asked once it is in its lane, and goes on from there by itself.
+            Recorded::AfterAnswer => match self.store.commit(change).now_or_never() {
+                Some(settled) => settled,
+                None => return Ok(()),
+            },
+        };
+        committed.map(|_receipt| ()).map_err(unsettled)
+    }
+
+    /// Whether an operator has barred the token, its workload or its key.
+    fn barred(&self, claims: &Claims) -> Option<Denial> {
+        let (view, now) = (self.store.view(), self.clock.now());
+        if view.is_barred(&BarKey::Credential(claims.jti), now) {
+            let text = "the credential that was shown has been revoked";
+            return Some(Denial::new(Code::CredentialRevoked, text));
+        }
+        let key = claims.cnf.map(|cnf| BarKey::SenderKey(cnf.jkt));
+        let bars = [BarKey::Workload(claims.sub.clone())]
+            .into_iter()
+            .chain(key);
+        let mut holding = bars.filter(|bar| view.is_barred(bar, now));
+        let text = "an operator has barred this";
+        holding
+            .next()
+            .map(|bar| Denial::new(Code::Barred, text).field(bar.kind()))
+    }
+}
+
+/// As the log and the metrics name it.
+const VERB: &str = "check";

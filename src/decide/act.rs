@@ -1,0 +1,97 @@
+//! One action on one resource: decided as everything else is, on the same invariants, bindings and policies,
+//! and within what the lineage is granted at this moment.
+
+use std::collections::BTreeSet;
+
+use crate::context::observe::good_until;
+use crate::decide::case::{Case, fact_mark};
+use crate::decide::clearance::{Clearance, ClearanceParts};
+use crate::decide::denial::{Denial, Ends, Refusal};
+use crate::decide::engine::{PolicySet, Target};
+use crate::decide::{grants, invariants, judge};
+use crate::domain::action::{Act, Difference, Effect};
+use crate::domain::grant::{Audience, Beyond, Grants};
+use crate::domain::name::GrantName;
+use crate::domain::time::Timestamp;
+use crate::error::Code;
+
+/// Decides one action on one resource, for a lineage that stands.
+///
+/// # Errors
+/// Denied or undetermined, with the field that decided.
+pub fn clear(
+    case: &Case<'_>,
+    act: Act,
+    audiences: &BTreeSet<Audience>,
+    policies: &PolicySet,
+    now: Timestamp,
+) -> Result<Clearance, Refusal> {
+    invariants(case, now)?;
+    let grants = grants(case)?;
+    let (grant, effect) = within(case, &act, audiences, &grants)?;
+    let target = Target::Act {
+        grant,
+        act: &act,
+        effect,
+    };
+    let permits = judge(case, target, policies, now)?;
+    Ok(Clearance::new(ClearanceParts {
+        grant: grant.clone(),
+        act,
+        effect,
+        identity: case.identity.clone(),
+        key: case.key,
+        proof: case.proof,
+        policies: permits,
+        policy_set: policies.digest(),
+        facts: case.facts.known().map(fact_mark).collect(),
+        good_until: good_until(case.facts, case.profile),
+        standing: case.standing.clone(),
+    }))
+}
+
+/// The grant that has the action on the resource. What is the context's, and not what the context says,
+/// ends the lineage: whoever asks for another account than the case's is not at work on the case.
+fn within<'a>(
+    case: &Case<'_>,
+    act: &Act,
+    audiences: &BTreeSet<Audience>,
+    grants: &'a Grants,
+) -> Result<(&'a GrantName, Effect), Refusal> {
+    let look = |kind, name: &str| {
+        let known = case.facts.known();
+        let mut records = known.filter_map(|fact| fact.record.as_ref());
+        let record = records.find(|record| record.kind() == kind)?;
+        record.field(name).map(str::to_owned)
+    };
+    let denied = |beyond| match beyond {
+        Beyond::Action => Denial::new(
+            Code::ActionRefused,
+            "no grant of the task has this action for the service that asks",
+        )
+        .field("action"),
+        Beyond::Resource => Denial::new(
+            Code::ResourceRefused,
+            "no grant of the task has this resource",
+        )
+        .field("resource"),
+        Beyond::Differs(Difference {
+            field,
+            required,
+            observed,
+        }) => {
+            let text = format!("the resource belongs to another `{field}` than the task's");
+            let ends = if required.is_some() {
+                Ends::Lineage
+            } else {
+                Ends::Nothing
+            };
+            Denial::new(Code::ResourceMismatch, text)
+                .field(field)
+                .because(required.as_deref().unwrap_or("(absent)"), observed)
+                .ends(ends)
+        }
+    };
+    let found = grants.act(audiences, act, &look);
+    found.map_err(|beyond| denied(beyond).into())
+}

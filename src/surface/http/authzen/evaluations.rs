@@ -1,0 +1,158 @@
+//! `POST /access/v1/evaluations`: several at once (AuthZEN 1.0 §7). What an evaluation leaves out is taken from
+//! the request itself. They are decided in their order; how far is what `evaluations_semantic` says.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Extension, State};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::broker::check::CheckRequest;
+use crate::domain::grant::Audience;
+use crate::error::Error;
+use crate::surface::http::authzen::wire::{Action, Decision, Subject, Thing, request, unreadable};
+use crate::surface::http::authzen::{EVALUATIONS, check, with_request_id};
+use crate::surface::http::form::{json_body, malformed};
+use crate::surface::http::peer::Peer;
+use crate::surface::http::public::Public;
+use crate::surface::http::resource_server::by_header;
+use crate::surface::http::route::{Caller, Content, Refuses, Route, Shape, Takes};
+use crate::surface::http::{answer, problem};
+
+pub(super) fn route() -> Route {
+    Route::post(EVALUATIONS, "evaluate_several", handle)
+        .about("Decides several actions, for the holder of a token (AuthZEN).")
+        .by(Caller::ResourceServer)
+        .takes(Takes::Json(Shape::of::<Body>()))
+        .answers(StatusCode::OK, Content::json::<Answer>())
+        .refuses(Refuses::Problem, &[400, 401, 503])
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = AuthzenEvaluations)]
+struct Body {
+    #[serde(flatten)]
+    defaults: Item,
+    /// At most 100. None at all: the request is one evaluation itself.
+    evaluations: Option<Vec<Item>>,
+    options: Option<Options>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = AuthzenItem)]
+struct Item {
+    subject: Option<Subject>,
+    action: Option<Action>,
+    resource: Option<Thing>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = AuthzenOptions)]
+struct Options {
+    evaluations_semantic: Option<Semantic>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[schema(as = AuthzenSemantic)]
+#[serde(rename_all = "snake_case")]
+enum Semantic {
+    #[default]
+    ExecuteAll,
+    DenyOnFirstDeny,
+    PermitOnFirstPermit,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuthzenAnswer)]
+#[serde(untagged)]
+enum Answer {
+    One(Decision),
+    Several { evaluations: Vec<Decision> },
+}
+
+async fn handle(
+    State(public): State<Arc<Public>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let answer = match evaluate(&public, &peer, &headers, &body).await {
+        Ok(answer) => answer::unkept(answer),
+        Err(error) => problem::response(&error),
+    };
+    with_request_id(&headers, answer)
+}
+
+async fn evaluate(
+    public: &Public,
+    peer: &Peer,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Answer, Error> {
+    let server = by_header(public, peer, headers, &header::AUTHORIZATION).await?;
+    let body: Body = json_body(headers, body)?.ok_or_else(unreadable)?;
+    let items = body.evaluations.unwrap_or_default();
+    if items.len() > MOST {
+        return Err(
+            malformed("at most 100 evaluations are taken at once").with_field("evaluations")
+        );
+    }
+    if items.is_empty() {
+        let asked = merged(&body.defaults, &body.defaults, &server.audiences)?;
+        return Ok(Answer::One(Decision::of(check(public, &asked).await)?));
+    }
+    let asked = items
+        .iter()
+        .map(|item| merged(item, &body.defaults, &server.audiences));
+    let asked = asked.collect::<Result<Vec<_>, _>>()?;
+    let semantic = body
+        .options
+        .and_then(|options| options.evaluations_semantic);
+    let semantic = semantic.unwrap_or_default();
+    let mut evaluations = Vec::with_capacity(asked.len());
+    for one in &asked {
+        let decision = Decision::of(check(public, one).await);
+        let decision = decision.unwrap_or_else(|error| Decision::failed(&error));
+        let last = semantic.stops_at(decision.is_permit());
+        evaluations.push(decision);
+        if last {
+            break;
+        }
+    }
+    Ok(Answer::Several { evaluations })
+}
+
+fn merged(
+    item: &Item,
+    defaults: &Item,
+    audiences: &BTreeSet<Audience>,
+) -> Result<CheckRequest, Error> {
+    let subject = item.subject.as_ref().or(defaults.subject.as_ref());
+    let action = item.action.as_ref().or(defaults.action.as_ref());
+    let resource = item.resource.as_ref().or(defaults.resource.as_ref());
+    let missing = |name: &'static str| malformed("a member is missing").with_field(name);
+    request(
+        subject.ok_or_else(|| missing("subject"))?,
+        action.ok_or_else(|| missing("action"))?,
+        resource.ok_or_else(|| missing("resource"))?,
+        audiences,
+    )
+}
+
+impl Semantic {
+    /// Whether nothing is asked after such a decision.
+    const fn stops_at(self, permit: bool) -> bool {
+        match self {
+            Self::ExecuteAll => false,
+            Self::DenyOnFirstDeny => !permit,
+            Self::PermitOnFirstPermit => permit,
+        }
+    }
+}
+
+/// How many evaluations one request may have.
+const MOST: usize = 100;

@@ -1,0 +1,46 @@
+//! OpenID AuthZEN Authorization API 1.0: a registered resource server asks, for each action on each resource,
+//! whether whoever it was shown a token by may do it now.
+//!
+//! A denial is an answer, 200 with `decision: false`, and says why. What cannot be known is none: 503, or the
+//! `error` of its evaluation where several were asked, so that nobody takes an outage for a decision.
+
+mod evaluation;
+mod evaluations;
+mod metadata;
+mod wire;
+
+use axum::response::Response;
+use http::{HeaderMap, HeaderName};
+
+use crate::broker::check::{CheckRequest, Cleared};
+use crate::broker::laps::verb;
+use crate::error::Error;
+use crate::surface::http::public::Public;
+use crate::surface::http::route::Route;
+
+pub fn routes() -> Vec<Route> {
+    vec![evaluation::route(), evaluations::route(), metadata::route()]
+}
+
+const EVALUATION: &str = "/access/v1/evaluation";
+const EVALUATIONS: &str = "/access/v1/evaluations";
+
+async fn check(public: &Public, asked: &CheckRequest) -> Result<Cleared, Error> {
+    let broker = &public.broker;
+    verb(broker.clock.as_ref(), "check", broker.check(asked)).await
+}
+
+/// The answer with the id that its caller gave the request (AuthZEN 1.0 §10.1.3).
+fn with_request_id(asked: &HeaderMap, mut response: Response) -> Response {
+    let mut ids = asked.get_all(&REQUEST_ID).iter();
+    if let (Some(id), None) = (ids.next(), ids.next())
+        && id.len() <= LONGEST_ID
+    {
+        response.headers_mut().insert(REQUEST_ID, id.clone());
+    }
+    response
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const LONGEST_ID: usize = 256;
