@@ -29,7 +29,12 @@ impl Held {
     }
 
     /// The request as its sender made it: a token, and a proof for this very address.
-    fn signed(&self, request: RequestBuilder, method: &str, path: &str) -> RequestBuilder {
+    pub(super) fn signed(
+        &self,
+        request: RequestBuilder,
+        method: &str,
+        path: &str,
+    ) -> RequestBuilder {
         let url = format!("https://{HOST}{path}");
         let proof = self
             .client
@@ -45,7 +50,7 @@ impl Held {
     }
 }
 
-fn code(answer: &Answer) -> (u16, &str) {
+pub(super) fn code(answer: &Answer) -> (u16, &str) {
     let code = answer.headers.get("writ-code");
     let code = code.map_or("", |code| code.to_str().unwrap());
     (answer.status.as_u16(), code)

@@ -8,6 +8,7 @@ use crate::support::broker::{BILLING_SECRET, Broker};
 use crate::support::client::{Answer, Client};
 
 mod gateway;
+mod nginx;
 mod record;
 mod recorded;
 mod shapes;

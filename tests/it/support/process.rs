@@ -314,7 +314,7 @@ pub fn writ() -> Command {
 }
 
 /// All of 127.0.0.0/8 is this machine, so that servers of one run need not share ports.
-fn own_address() -> Ipv4Addr {
+pub fn own_address() -> Ipv4Addr {
     static COUNT: AtomicU32 = AtomicU32::new(1);
     let [_, _, high, low] = std::process::id().to_be_bytes();
     let count = COUNT.fetch_add(1, Ordering::SeqCst);
