@@ -88,7 +88,8 @@ impl Broker {
         let caller = self.asked_about(request)?;
         for _ in 0..ATTEMPTS {
             let standing = self.session_now(caller.token.claims.session).await?;
-            if let Some(cleared) = self.try_check(&caller, &standing, request).await? {
+            let tried = self.try_check(&caller, &standing, &request.act).await?;
+            if let Some(cleared) = self.conclude(tried).await? {
                 return Ok(cleared);
             }
         }
@@ -143,13 +144,13 @@ impl Broker {
         }
     }
 
-    /// One way through; none where another change came first and all is to be decided again.
+    /// One way through, as for any verb.
     async fn try_check(
         &self,
         caller: &Caller,
         standing: &Standing,
-        request: &CheckRequest,
-    ) -> Result<Option<Cleared>, Error> {
+        act: &Act,
+    ) -> Result<Result<Cleared, (Unsettled, Trace)>, Error> {
         let mut laps = Laps::start(self.clock.as_ref(), VERB);
         let Standing {
             task: Some(task),
@@ -169,25 +170,24 @@ impl Broker {
         case.key = caller.key;
         case.proof = caller.proven.as_ref().map(ProvenKey::once);
         let trace = || Trace::of(&case, VERB);
+        // A source may have taken its time. From here to the answer of a read nothing waits, so what has been
+        // heard by now is all that the answer has to know.
+        self.fresh()?;
+        if !self.is_current(standing) {
+            return Ok(Err((Unsettled::Again, trace())));
+        }
         if let Some(denial) = self.barred(&caller.token.claims) {
             return Err(self.deny(denial, &trace()).await);
         }
-        let clearance = match self.clear(&case, &request.act, &caller.asking) {
+        let clearance = match self.clear(&case, act, &caller.asking) {
             Ok(clearance) => clearance,
             Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };
         laps.done("decide");
         let recorded = self.put_down(clearance, caller, profile).await;
         laps.done("settle");
-        match recorded {
-            Ok(()) => Ok(Some(Cleared(Arc::clone(&caller.token)))),
-            Err(Unsettled::Again) => Ok(None),
-            Err(Unsettled::Denied(denial)) => Err(self.deny(denial, &trace()).await),
-            Err(Unsettled::EvidenceUsed(_)) => {
-                Err(Error::new(Code::Internal, "a check spends no evidence"))
-            }
-            Err(Unsettled::Failed(error)) => Err(error),
-        }
+        let cleared = recorded.map(|()| Cleared(Arc::clone(&caller.token)));
+        Ok(cleared.map_err(|unsettled| (unsettled, trace())))
     }
 
     /// Records a clearance: durably before this returns, or only on its way where a read need not wait. What

@@ -5,16 +5,17 @@
 use std::sync::Arc;
 
 use crate::broker::footing::learn;
-use crate::broker::seen::Seen;
+use crate::broker::seen;
 use crate::broker::{Broker, unavailable};
 use crate::domain::ids::SessionId;
 use crate::domain::standing::Standing;
+use crate::domain::task::Epoch;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
-use crate::store::view::View;
+use crate::store::view::Seen;
 
 /// Sessions with their lineages and tasks, as they were read.
-pub type SeenSessions = Seen<SessionId, Standing>;
+pub type SeenSessions = seen::Seen<SessionId, Standing>;
 
 impl Broker {
     /// Forgets sessions of tasks whose time is over.
@@ -31,9 +32,8 @@ impl Broker {
         &self,
         session: SessionId,
     ) -> Result<Arc<Standing>, Error> {
-        let view = self.store.view();
         let kept = self.sessions.get(&session);
-        if let Some(standing) = kept.filter(|standing| is_current(view, standing)) {
+        if let Some(standing) = kept.filter(|standing| self.is_current(standing)) {
             return Ok(standing);
         }
         let held = self
@@ -43,27 +43,27 @@ impl Broker {
             .map_err(|down| unavailable(&down))?;
         let held =
             held.ok_or_else(|| Error::new(Code::TokenInvalid, "the session has long ended"))?;
-        learn(view, held.clone());
+        learn(self.store.view(), held.clone());
         let standing = Arc::new(Standing::from(held));
         self.sessions.keep(session, &standing);
         Ok(standing)
     }
-}
 
-/// Whether the rows are of the newest epochs that the view has heard of. A row that the view has forgotten
-/// is read again.
-fn is_current(view: &View, standing: &Standing) -> bool {
-    let (Some(task), Some(lineage), Some(session)) =
-        (&standing.task, &standing.lineage, &standing.session)
-    else {
-        return false;
-    };
-    view.task(task.id)
-        .is_some_and(|seen| seen.epoch == task.epoch)
-        && view
-            .lineage(lineage.id)
-            .is_some_and(|seen| seen.epoch == lineage.epoch)
-        && view
-            .session(session.id)
-            .is_some_and(|seen| seen.epoch == session.epoch)
+    /// Whether the rows are of the newest epochs that the view has heard of. A row that the view has
+    /// forgotten is read again.
+    pub(in crate::broker) fn is_current(&self, standing: &Standing) -> bool {
+        let (Some(task), Some(lineage), Some(session)) =
+            (&standing.task, &standing.lineage, &standing.session)
+        else {
+            return false;
+        };
+        let view = self.store.view();
+        let heard = [
+            (view.task(task.id), task.epoch),
+            (view.lineage(lineage.id), lineage.epoch),
+            (view.session(session.id), session.epoch),
+        ];
+        let same = |(seen, epoch): (Option<Seen>, Epoch)| seen.is_some_and(|s| s.epoch == epoch);
+        heard.into_iter().all(same)
+    }
 }

@@ -53,12 +53,12 @@ impl Broker {
     ///
     /// # Errors
     /// Refused, and recorded; or failed.
-    pub(in crate::broker) async fn conclude(
+    pub(in crate::broker) async fn conclude<T>(
         &self,
-        tried: Result<Issued, (Unsettled, Trace)>,
-    ) -> Result<Option<Issued>, Error> {
+        tried: Result<T, (Unsettled, Trace)>,
+    ) -> Result<Option<T>, Error> {
         let (unsettled, trace) = match tried {
-            Ok(issued) => return Ok(Some(issued)),
+            Ok(given) => return Ok(Some(given)),
             Err(refused) => refused,
         };
         let denial = match unsettled {

@@ -1,11 +1,13 @@
 //! Check: every action is judged against the case at the moment of its use.
 
 use serde_json::{Value, json};
+use writ::broker::revoke::{Ending, TaskRef};
 use writ_practice::client::SessionKey;
 
 use crate::cases::{AGENTS, DESK, SUPPORT};
 use crate::support::broker::{BILLING_SECRET, Broker};
 use crate::support::client::{Answer, Client};
+use crate::support::held::order;
 
 mod gateway;
 mod nginx;
@@ -69,6 +71,15 @@ impl Held {
     /// The answer to one action on a billing record of an account.
     async fn ask(&self, action: &str, account: &str) -> Answer {
         evaluate(&self.client, &asked(&self.subject, action, account)).await
+    }
+
+    async fn revoke(&self) {
+        let task = TaskRef::Id(self.first.text("task").parse().unwrap());
+        let broker = &self.broker.wired.broker;
+        broker
+            .end_task(&task, Ending::Revoke, &order())
+            .await
+            .unwrap();
     }
 
     /// That a renewal gets nothing any more, and introspection says so.

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use writ::broker::check::{CheckRequest, Holder};
-use writ::broker::revoke::{Ending, TaskRef};
 use writ::domain::action::{Act, Resource};
 use writ::error::Code;
-use writ_practice::{Mode, Target};
+use writ_practice::{Fault, Mode, Target};
 
 use super::{ACTIONS, Held, asked, evaluate};
 use crate::cases::SUPPORT;
 use crate::gitlab::outage::fault;
-use crate::support::held::order;
+use crate::support::process::until;
 
 #[tokio::test]
 async fn a_record_of_the_cases_account_is_opened_while_the_case_is_open() {
@@ -133,16 +132,37 @@ async fn a_desk_that_cannot_be_asked_is_no_decision_and_ends_nothing() {
 async fn a_revocation_stops_the_very_next_action() {
     let held = Held::new().await;
     held.ask("read", "AC-9").await.assert_permitted();
-    let task = held.first.text("task").parse().unwrap();
-    let broker = &held.broker.wired.broker;
-    broker
-        .end_task(&TaskRef::Id(task), Ending::Revoke, &order())
-        .await
-        .unwrap();
+    held.revoke().await;
     held.ask("read", "AC-9")
         .await
         .assert_denied("task_revoked", "");
     held.assert_dead().await;
+}
+
+#[tokio::test]
+async fn a_revocation_stops_the_action_that_waits_for_a_slow_desk() {
+    for recorded in ["before-answer", "after-answer"] {
+        let deadline = format!("deadline = \"8h\"\nreads_recorded = \"{recorded}\"");
+        let profile = SUPPORT.replace("deadline = \"8h\"", &deadline);
+        let held = Held::under(&format!("{profile}{ACTIONS}")).await;
+        held.ask("read", "AC-9").await.assert_permitted();
+        held.broker.pass(Duration::from_secs(61)).await;
+        let faults = held.broker.desk().faults();
+        let slow = Fault {
+            target: Target::Cases,
+            mode: Mode::Slow,
+            delay_ms: 300,
+        };
+        faults.set(slow).unwrap();
+        let asked = faults.requests().of(Target::Cases);
+        let revoke = async {
+            until(async || faults.requests().of(Target::Cases) > asked).await;
+            held.revoke().await;
+        };
+        let (answer, ()) = tokio::join!(held.ask("read", "AC-9"), revoke);
+        answer.assert_denied("task_revoked", "");
+        held.assert_dead().await;
+    }
 }
 
 #[tokio::test]
