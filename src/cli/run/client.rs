@@ -9,14 +9,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use url::form_urlencoded;
 use writ_keys::SessionKey;
-use zeroize::Zeroizing;
 
 use super::super::CliError;
 use super::super::text::plain;
 use super::super::way::Way;
 use super::failure::Failed;
+use super::form::Form;
 use crate::domain::grant::{Audience, Scope, SecretPath};
 use crate::domain::name::{ProfileName, TaskName};
 use crate::domain::secret::Secret;
@@ -325,64 +324,6 @@ impl Token {
     }
 }
 
-/// A form under way, wiped when it is sent or dropped.
-#[derive(Default)]
-struct Form(Zeroizing<String>);
-
-impl Form {
-    fn asking(grant: &Grant<'_>, ask: &Ask) -> Self {
-        let mut form = Self::default();
-        match grant {
-            Grant::Evidence(token) => {
-                form.push("grant_type", EXCHANGE);
-                form.evidence(token);
-                if let Some(profile) = &ask.profile {
-                    form.push("profile", profile.as_str());
-                }
-                if let Some(case) = &ask.case {
-                    let details = json!([{ "type": "writ_task", "task": case.as_str() }]);
-                    form.push("authorization_details", &details.to_string());
-                }
-            }
-            Grant::Handle { handle, fresh } => {
-                form.push("grant_type", "refresh_token");
-                form.push("refresh_token", handle.expose_str().unwrap_or_default());
-                if let Some(token) = fresh {
-                    form.evidence(token);
-                }
-            }
-        }
-        for audience in &ask.audiences {
-            form.push("audience", audience.as_str());
-        }
-        let scopes: Vec<_> = ask.scopes.iter().map(Scope::as_str).collect();
-        if !scopes.is_empty() {
-            form.push("scope", &scopes.join(" "));
-        }
-        form
-    }
-
-    fn push(&mut self, name: &str, value: &str) {
-        if !self.0.is_empty() {
-            self.0.push('&');
-        }
-        self.0
-            .extend(form_urlencoded::byte_serialize(name.as_bytes()));
-        self.0.push('=');
-        self.0
-            .extend(form_urlencoded::byte_serialize(value.as_bytes()));
-    }
-
-    fn evidence(&mut self, token: &Secret) {
-        self.push("subject_token", token.expose_str().unwrap_or_default());
-        self.push("subject_token_type", ID_TOKEN);
-    }
-
-    fn body(self) -> Bytes {
-        Bytes::from_owner(Zeroizing::new(self.0.as_bytes().to_vec()))
-    }
-}
-
 fn read<T: serde::de::DeserializeOwned>(answer: &Response) -> Result<T, Failed> {
     answer.json().map_err(|_| misread())
 }
@@ -401,7 +342,5 @@ const TOKEN: &str = "/oauth2/token";
 const PREVIEW: &str = "/api/v1/preview";
 const SVID: &str = "/api/v1/svid/jwt";
 const CERTIFICATE: &str = "/api/v1/svid/x509";
-const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// The largest secret, in base64 and JSON.
 const LARGEST_ANSWER: usize = 4 * 1024 * 1024;

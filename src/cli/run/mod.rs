@@ -25,6 +25,7 @@ mod evidence;
 mod examine;
 pub(super) mod failure;
 pub(super) mod files;
+mod form;
 mod prepare;
 mod refusal;
 mod renewals;
