@@ -20,6 +20,7 @@ mod error;
 mod explain;
 mod find;
 mod freeze;
+mod generations;
 mod init;
 mod key;
 mod login;

@@ -1,9 +1,8 @@
 //! `writ svid`: what proves a workload's identity to others, taken at the public endpoint with the token
 //! that `writ run` keeps alive. A certificate's key is made here and never sent.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io::Read as _;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use writ_keys::SessionKey;
 use zeroize::Zeroizing;
 
 use super::CliError;
+use super::generations::Generations;
 use super::out::Out;
 use super::run::client::{Certified, Client};
 use super::run::files::replace;
@@ -109,7 +109,8 @@ pub(super) async fn run(command: SvidCommand, out: &mut Out) -> Result<(), CliEr
 
 async fn x509(args: &X509Args, out: &mut Out) -> Result<(), CliError> {
     let (client, token) = args.with.open()?;
-    make(&args.dir)?;
+    // A directory that cannot be made is found out before anything is issued.
+    Generations::to_write(&args.dir)?;
     let (key, request) = request()?;
     let made = client.certificate(&request, &token).await?;
     keep(&args.dir, &key, made, out)
@@ -118,12 +119,11 @@ async fn x509(args: &X509Args, out: &mut Out) -> Result<(), CliError> {
 /// What is there stays as it is until there is something to replace it: where the answer was lost, the
 /// same certificate renews again.
 async fn renew(args: &RenewArgs, out: &mut Out) -> Result<(), CliError> {
-    let (chain, held) = (args.dir.join(CHAIN), args.dir.join(KEY));
-    let (certificates, secret) = (read(&chain)?, Secret::from(read(&held)?.to_string()));
+    let (certificates, secret) = held(&args.dir)?;
     let unfit = |error: BadCertificate| {
         let file = match error {
-            BadCertificate::Chain => &chain,
-            BadCertificate::Key => &held,
+            BadCertificate::Chain => args.dir.join(CHAIN),
+            BadCertificate::Key => args.dir.join(KEY),
         };
         CliError::Usage(format!("{} is unusable: {error}", file.display()))
     };
@@ -134,12 +134,21 @@ async fn renew(args: &RenewArgs, out: &mut Out) -> Result<(), CliError> {
     keep(&args.dir, &key, made, out)
 }
 
-/// Puts a key and what certifies it into their files, and tells what it is.
+/// A chain and the key that it certifies, out of one set.
+fn held(dir: &Path) -> Result<(Zeroizing<String>, Secret), CliError> {
+    let generations = Generations::to_read(dir)?;
+    let (chain, key) = (generations.read(CHAIN)?, generations.read(KEY)?);
+    Ok((chain, Secret::from(key.to_string())))
+}
+
+/// Puts a key and what certifies it into their files, all at once, and tells what it is.
 fn keep(dir: &Path, key: &str, made: Certified, out: &mut Out) -> Result<(), CliError> {
-    // The certificate comes last: whoever sees it finds its key and its roots there.
-    replace(&dir.join(KEY), key.as_bytes())?;
-    replace(&dir.join(BUNDLE), made.bundle.as_bytes())?;
-    replace(&dir.join(CHAIN), made.chain.as_bytes())?;
+    let files = [
+        (KEY, key.as_bytes()),
+        (BUNDLE, made.bundle.as_bytes()),
+        (CHAIN, made.chain.as_bytes()),
+    ];
+    Generations::to_write(dir)?.put(&files, &SystemEntropy)?;
     let told = [
         ("spiffe_id", made.spiffe_id),
         ("serial", made.serial),
@@ -224,14 +233,6 @@ fn read(path: &Path) -> Result<Zeroizing<String>, CliError> {
     Ok(text)
 }
 
-fn make(dir: &Path) -> Result<(), CliError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|source| CliError::Io {
-        what: format!("{} cannot be made", dir.display()),
-        source,
-    })
-}
-
 fn issuer(text: &str) -> Result<BaseUrl, BadUrl> {
     text.parse()
 }
@@ -250,8 +251,8 @@ Example:
   writ run --profile mesh --key-file -- sh -c 'writ svid x509 ./tls && exec ./service --tls ./tls'
 
 The profile's grant needs `x509_svid = true`, and the token the broker itself as its audience, which it \
-has without --audience. The certificate ends with the token at the latest: take another one in time. Each \
-file is replaced whole, mode 0600, the certificate last.";
+has without --audience. The certificate ends with the token at the latest: take another one in time. The three \
+files, mode 0600, are links into one set and change all at once.";
 
 const RENEW: &str = "\
 Example:

@@ -295,6 +295,27 @@ async fn a_command_renews_its_files_again_and_again_and_keeps_them_when_it_is_re
     installed.server.stop().await;
 }
 
+#[tokio::test]
+async fn commands_at_once_leave_one_whole_set_in_the_place_of_the_files_of_before() {
+    let installed = Installed::new().await;
+    let desk = &installed.desk;
+    let all = (0..3).map(|_| installed.command());
+    for (code, _, said) in futures_util::future::join_all(all).await {
+        assert_eq!(code, Some(0), "{said}");
+    }
+    let certified = desk.told(&["x509", "-in", "svid.pem", "-noout", "-pubkey"]);
+    let own = desk.told(&["pkey", "-in", "svid_key.pem", "-pubout"]);
+    assert_eq!(certified, own);
+    let line = "openssl verify -CAfile bundle.pem -untrusted svid.pem svid.pem";
+    assert_eq!(desk.shell(line), "svid.pem: OK\n");
+    assert_eq!(
+        desk.shell("readlink svid_key.pem").trim(),
+        "..current/svid_key.pem"
+    );
+    assert_eq!(desk.shell("ls -d ..?* | wc -l").trim(), "2");
+    installed.server.stop().await;
+}
+
 /// The renewal as the reference writes it down.
 fn documented() -> &'static str {
     let mut lines = include_str!("../../../docs/reference/api.md").lines();
