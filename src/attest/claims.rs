@@ -52,6 +52,15 @@ pub(super) fn related(
     }
 }
 
+/// The same, with what its evidence calls it besides.
+pub(super) fn called(mut record: Related, claims: &Claims, names: &[&str]) -> Related {
+    let known = names
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), claims.get(*name)?.clone())));
+    record.locate.0.extend(known);
+    record
+}
+
 /// The id of an environment's record: the immutable id of its repository, and its name.
 pub(super) fn environment_record(repository_id: &str, environment: &str) -> String {
     format!("{repository_id}/{}", escape_segment(environment))

@@ -3,7 +3,7 @@
 //! it has two forms, and either side of a repository's rename would read it differently.
 
 use crate::attest::Related;
-use crate::attest::claims::{environment_record, number, related, text, workload};
+use crate::attest::claims::{called, environment_record, number, related, text, workload};
 use crate::attest::oidc::{Preset, Reading};
 use crate::domain::context::{Job, Pipeline, Record, RecordKind, RunStatus};
 use crate::domain::identity::TrustDomain;
@@ -50,15 +50,19 @@ fn records(source: &SourceName, claims: &Claims, repository: &str) -> Result<Vec
             head_branch: None,
             workflow: None,
         }),
-        related(
-            source,
-            RecordKind::Pipeline,
-            run_record(repository, run, attempt),
-            &[
-                ("repository", name),
-                ("run_id", run),
-                ("run_attempt", attempt),
-            ],
+        called(
+            related(
+                source,
+                RecordKind::Pipeline,
+                run_record(repository, run, attempt),
+                &[
+                    ("repository", name),
+                    ("run_id", run),
+                    ("run_attempt", attempt),
+                ],
+            ),
+            claims,
+            &CALLED,
         ),
     )];
     if claims.contains_key("check_run_id") {
@@ -68,11 +72,15 @@ fn records(source: &SourceName, claims: &Claims, repository: &str) -> Result<Vec
                 status: RunStatus::InProgress,
                 conclusion: None,
             }),
-            related(
-                source,
-                RecordKind::Job,
-                job_record(repository, run, attempt, check_run),
-                &[("repository", name), ("check_run_id", check_run)],
+            called(
+                related(
+                    source,
+                    RecordKind::Job,
+                    job_record(repository, run, attempt, check_run),
+                    &[("repository", name), ("check_run_id", check_run)],
+                ),
+                claims,
+                &CALLED,
             ),
         ));
     }
@@ -86,6 +94,9 @@ fn records(source: &SourceName, claims: &Claims, repository: &str) -> Result<Vec
     }
     Ok(records)
 }
+
+/// What a run and its jobs are called besides: operators ask for a commit.
+const CALLED: [&str; 1] = ["sha"];
 
 /// The id of a run's record: immutable numbers only. A re-run is another attempt, another record.
 pub fn run_record(repository_id: &str, run_id: &str, attempt: &str) -> String {

@@ -2,7 +2,7 @@
 //! and nothing about whether it still runs: the records that it names are known by asking only.
 
 use crate::attest::Related;
-use crate::attest::claims::{environment_record, number, related, workload};
+use crate::attest::claims::{called, environment_record, number, related, workload};
 use crate::attest::oidc::{Preset, Reading};
 use crate::domain::context::RecordKind;
 use crate::domain::identity::TrustDomain;
@@ -35,17 +35,25 @@ impl Preset for GitlabCi {
 fn records(source: &SourceName, claims: &Claims, project: &str) -> Result<Vec<Related>, String> {
     let (pipeline, job) = (number(claims, "pipeline_id")?, number(claims, "job_id")?);
     let mut records = vec![
-        related(
-            source,
-            RecordKind::Pipeline,
-            pipeline_record(project, pipeline),
-            &[("project_id", project), ("pipeline_id", pipeline)],
+        called(
+            related(
+                source,
+                RecordKind::Pipeline,
+                pipeline_record(project, pipeline),
+                &[("project_id", project), ("pipeline_id", pipeline)],
+            ),
+            claims,
+            &CALLED,
         ),
-        related(
-            source,
-            RecordKind::Job,
-            job_record(project, pipeline, job),
-            &[("project_id", project), ("job_id", job)],
+        called(
+            related(
+                source,
+                RecordKind::Job,
+                job_record(project, pipeline, job),
+                &[("project_id", project), ("job_id", job)],
+            ),
+            claims,
+            &CALLED,
         ),
     ];
     if let Some(environment) = claims.get("environment") {
@@ -58,6 +66,9 @@ fn records(source: &SourceName, claims: &Claims, project: &str) -> Result<Vec<Re
     }
     Ok(records)
 }
+
+/// What a pipeline and its jobs are called besides: operators ask for a commit and for a project's path.
+const CALLED: [&str; 2] = ["sha", "project_path"];
 
 /// The id of a pipeline's record: immutable numbers only.
 pub fn pipeline_record(project_id: &str, pipeline_id: &str) -> String {
@@ -134,6 +145,23 @@ mod tests {
             ]
         );
         assert!(reading.records.iter().all(|record| record.proven.is_none()));
+    }
+
+    #[test]
+    fn what_a_pipeline_is_called_is_kept_for_whoever_looks_for_it() {
+        let called = [
+            ("sha", "5f3c1e0b"),
+            ("project_path", "octo/app"),
+            ("environment", "production"),
+        ];
+        let reading = read(claims(&called)).unwrap();
+        for record in &reading.records {
+            let is_environment = record.key.kind == RecordKind::Environment;
+            for (name, value) in &called[..2] {
+                let kept = record.locate.0.get(*name).map(String::as_str);
+                assert_eq!(kept, (!is_environment).then_some(*value), "{}", record.key);
+            }
+        }
     }
 
     #[test]

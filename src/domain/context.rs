@@ -32,7 +32,8 @@ pub struct RecordKey {
 }
 
 /// How to ask the source for a record where its id alone is not enough (a repository's current
-/// name). It says where to look; what is found must still carry the record's own ids.
+/// name), and what the evidence called it besides, for whoever looks for it by that. It says where to
+/// look; what is found must still carry the record's own ids.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Locator(pub BTreeMap<String, String>);

@@ -48,14 +48,17 @@ impl Broker {
         self.walk(By::Repository, has).await
     }
 
-    /// By a commit, where a binding pins it or the identity has it.
+    /// By a commit that the evidence of a run named, or that a binding pins.
     pub(super) async fn by_commit(&self, commit: &str) -> Looked<Found> {
         let commit = commit.to_ascii_lowercase();
         let is =
             |(name, value): (&String, &String)| name.contains("sha") && value.starts_with(&commit);
         let has = |lineage: &Lineage| {
-            let pinned = lineage.bindings.iter().flat_map(|binding| &binding.pins);
-            pinned.chain(lineage.identity.fixed()).any(is)
+            let bindings = &lineage.bindings;
+            let pinned = bindings.iter().flat_map(|binding| &binding.pins);
+            let named = bindings.iter().flat_map(|binding| &binding.locate.0);
+            let fixed = lineage.identity.fixed();
+            pinned.chain(named).chain(fixed).any(is)
         };
         self.walk(By::Commit, has).await
     }

@@ -13,6 +13,9 @@ use crate::support::desk::Desk;
 use crate::support::held::{BILLING, Held};
 use crate::support::profiles::DEPLOY;
 
+/// What the practice world's runs are of.
+const COMMIT: &str = "5f3c1e0b7a9d42688e1f0c3b5a7d9e2468ace013";
+
 async fn scene() -> (Held, Desk) {
     let held = Held::asking(DEPLOY, &[]).await;
     let desk = Desk::open(&held.broker);
@@ -127,6 +130,8 @@ async fn every_id_leads_to_its_task() {
         (format!("repository_id={repository}"), "claim"),
         ("environment=production".to_owned(), "claim"),
         ("Octo/App".to_owned(), "repository"),
+        (COMMIT.to_owned(), "commit"),
+        (COMMIT[..7].to_uppercase(), "commit"),
         ("ci/prod/db".to_owned(), "secret_path"),
     ] {
         let answer = desk.find(&text).await;
