@@ -102,6 +102,7 @@ async fn patiently<T>(
     mut ask: impl AsyncFnMut(&mut Session) -> Result<T, Failed>,
 ) -> Result<T, CliError> {
     let mut backoff = Backoff::default();
+    let mut told = None;
     loop {
         let failed = match ask(session).await {
             Ok(answer) => return Ok(answer),
@@ -119,7 +120,10 @@ async fn patiently<T>(
         if next > until {
             return Err(failed.into());
         }
-        say(&format!("{what}; asking again"));
+        if told.as_ref() != Some(what) {
+            say(&format!("{what}; asking again"));
+            told = Some(what.clone());
+        }
         way.clock.sleep_until(next).await;
     }
 }
