@@ -38,6 +38,7 @@ use crate::store::{Down, Store};
 
 pub mod administer;
 pub mod api_tokens;
+pub mod caller;
 pub mod certified;
 pub mod check;
 pub mod export;

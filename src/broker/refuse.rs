@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::attest::Attested;
 use crate::broker::Broker;
+use crate::broker::caller::client;
 use crate::broker::settle::Unsettled;
 use crate::decide::case::{Case, fact_mark};
 use crate::decide::denial::{Denial, Ends, Refusal, Undetermined};
@@ -65,7 +66,9 @@ impl Broker {
             Ok(receipt) => {
                 let id = DenialId(receipt.position());
                 self.denials.remember(key, now, id);
-                tracing::info!(code = %denial.code, field = denial.field, denial = %id, verb = trace.verb, trace_id = telemetry::trace::id().map(|id| id.to_string()), "denied");
+                let trace_id = telemetry::trace::id().map(|id| id.to_string());
+                let client = client().map(tracing::field::display);
+                tracing::info!(code = %denial.code, field = denial.field, denial = %id, verb = trace.verb, client, trace_id, "denied");
                 answer.with_denial(id)
             }
             // Somebody else ended it first, and recorded why.
@@ -269,6 +272,7 @@ fn refused(code: Code, field: Option<&str>, public: &str, trace: &Trace) -> Refu
         policies: Vec::new(),
         facts: trace.facts.clone(),
         about: trace.about.clone(),
+        from: client(),
         ended_lineage: false,
     }
 }

@@ -63,6 +63,8 @@ fn asked(told: &Explanation) -> Vec<String> {
             lines.say("", Some(&format!("{claim} = {value}")));
         }
     }
+    let from = told.from.map(|address| address.to_string());
+    lines.say("from", from.as_deref());
     let task = subject.task_name.as_ref().map(|name| match subject.task {
         Some(id) => format!("{name} ({id})"),
         None => format!("{name} (never opened)"),
@@ -143,7 +145,7 @@ mod tests {
         "required":"3f2c","observed":"9a10","detail":"the environment is not what it was",
         "subject":{"task":"task_018f2b3c4d5e7f60a1b2c3d4e5f60718",
         "task_name":"github/812345/99001/1","workload":"spiffe://example.org/ci/812345"},
-        "policies":["deploy"],
+        "policies":["deploy"],"from":"203.0.113.7",
         "facts":[{"record":"github/environment/812345/production","via":"pull",
         "observed_at":"2026-03-01T09:59:58Z","age_ms":2000,"present":true,
         "fields":{"name":"prod\u001b[2J"}}],
@@ -156,6 +158,7 @@ mod tests {
         for wanted in [
             "dn-3-17 denied",
             "asked to  renew",
+            "from      203.0.113.7",
             "field     environment.protection_rules",
             "required  3f2c",
             "observed  9a10",

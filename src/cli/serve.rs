@@ -23,8 +23,9 @@ use crate::surface::http::admin::gate::Operators;
 use crate::surface::http::admin::{self, AdminState};
 use crate::surface::http::clients::OwnClients;
 use crate::surface::http::platform::{self, Platform};
+use crate::surface::http::proxies::Proxies;
 use crate::surface::http::public;
-use crate::surface::http::serve::{Drained, Limits, Listener, serve};
+use crate::surface::http::serve::{Drained, Limits, Listener, serve, serve_behind};
 use crate::surface::http::traced::traced;
 use crate::surface::settings::{AdminSocket, ListenSettings, TlsSource};
 use crate::surface::socket::{self, Access};
@@ -66,7 +67,8 @@ pub async fn serve_config(
     // There callers may show a certificate of this broker.
     let own: Arc<dyn ClientCertVerifier> = Arc::new(OwnClients::new(Arc::clone(&wired.broker)));
     let tls = config.listen.tls.as_ref().zip(Some(own));
-    doors.open_tcp("public", tcp, tls, public).await?;
+    let name = ("public", config.listen.proxies.clone());
+    doors.open_tcp(name, tcp, tls, public).await?;
     if let Some(socket) = &config.listen.admin {
         doors.open_socket(socket, &wired)?;
     }
@@ -139,14 +141,15 @@ impl Doors {
         let router = router(wired, Operators::Remote(Arc::new(issuer)));
         let nobody = WebPkiClientVerifier::no_client_auth();
         let tls = door.tls.as_ref().zip(Some(nobody));
+        let name = ("operators", door.proxies.clone());
         let tcp = bind(door.address).await?;
-        self.open_tcp("operators", tcp, tls, router).await
+        self.open_tcp(name, tcp, tls, router).await
     }
 
     /// With TLS where it is configured, for whoever shows a certificate that is taken, or none.
     async fn open_tcp(
         &mut self,
-        name: &'static str,
+        (name, proxies): (&'static str, Proxies),
         tcp: TcpListener,
         tls: Option<(&TlsSource, Arc<dyn ClientCertVerifier>)>,
         router: Router,
@@ -158,7 +161,9 @@ impl Doors {
                 Listener::Tls(tcp, self.certificates.open(name, source, clients).await?)
             }
         };
-        self.open(listener, router);
+        let (limits, stop) = (self.limits.clone(), self.stop.clone());
+        let served = serve_behind(proxies, listener, router, limits, stop);
+        self.serving.spawn(served);
         Ok(())
     }
 }

@@ -63,13 +63,16 @@ fn lines(told: &WhyView) -> Vec<String> {
     lines
 }
 
-fn summary(refusals: &[Explanation]) -> Table<5> {
-    let mut table = Table::new(["AT", "DENIAL", "ASKED TO", "CODE", "FIELD"]);
+fn summary(refusals: &[Explanation]) -> Table<6> {
+    let mut table = Table::new(["AT", "DENIAL", "ASKED TO", "FROM", "CODE", "FIELD"]);
     for one in refusals {
         table.push([
             one.at.to_the_second(),
             one.id.clone(),
             one.verb.clone(),
+            one.from
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
             one.code.to_string(),
             one.field.clone().unwrap_or_default(),
         ]);

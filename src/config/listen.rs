@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::findings::{Bounds, Findings};
 use super::problem::Rule;
+use super::proxies;
 use super::raw::{RawListen, Text};
 use super::tls::RawTls;
 use crate::surface::settings::{AdminSocket, ListenSettings};
@@ -40,6 +41,8 @@ pub(super) fn check(
         let what = "`metrics` has the address of the API";
         findings.refuse(text.span(), Rule::Contradiction, what);
     }
+    let told = raw.client_address.as_ref();
+    let proxies = proxies::check(raw.proxies.as_ref(), told, findings);
     let admin = admin(raw, findings);
     let drain = findings.duration(raw.drain.as_ref(), &DRAIN);
     let most = raw.max_connections.as_ref();
@@ -47,6 +50,7 @@ pub(super) fn check(
     Some(ListenSettings {
         address: address?,
         tls,
+        proxies: proxies?,
         metrics: metrics.flatten(),
         admin,
         drain: drain?,

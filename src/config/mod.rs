@@ -21,6 +21,7 @@ mod problem;
 mod production;
 mod profile;
 pub mod propose;
+mod proxies;
 mod raw;
 mod resource_server;
 mod scope;

@@ -11,6 +11,7 @@ use super::check::Scene;
 use super::findings::{Bounds, Findings};
 use super::listen;
 use super::problem::Rule;
+use super::proxies;
 use super::raw::{RawOperators, RawRole, RawSource, Text};
 use super::source::{self, peer_rules};
 use super::tls::RawTls;
@@ -46,7 +47,13 @@ pub(super) fn listener(
         let what = "another listener has this address: operators have one of their own";
         findings.refuse(raw.address.span(), Rule::Contradiction, what);
     }
-    Some(OperatorListener { address, tls })
+    let told = raw.client_address.as_ref();
+    let proxies = proxies::check(raw.proxies.as_ref(), told, findings)?;
+    Some(OperatorListener {
+        address,
+        tls,
+        proxies,
+    })
 }
 
 /// Those whose tokens are given to workloads, beside the broker itself.

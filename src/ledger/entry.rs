@@ -2,6 +2,7 @@
 //! Leaf bytes are frozen per format once written; touches are a feed and may change each release.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use writ_keys::KeyId;
@@ -185,6 +186,9 @@ pub struct Refused {
     /// without a task is found by them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub about: Vec<RecordKey>,
+    /// Whence it was asked, as far as listed proxies vouch for it. It took no part in the decision.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<IpAddr>,
     /// Whether the refusal ended the lineage in the same transaction.
     pub ended_lineage: bool,
 }

@@ -329,6 +329,7 @@ mod tests {
             policies: Vec::new(),
             facts: Vec::new(),
             about: Vec::new(),
+            from: None,
             ended_lineage: true,
         })
     }

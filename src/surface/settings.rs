@@ -13,6 +13,7 @@ use crate::domain::grant::Audience;
 use crate::domain::host::Host;
 use crate::domain::identity::SpiffeId;
 use crate::domain::name::ServerName;
+use crate::surface::http::proxies::Proxies;
 
 /// The listeners.
 #[derive(Debug, Clone)]
@@ -20,6 +21,7 @@ pub struct ListenSettings {
     pub address: SocketAddr,
     /// Without it the address is loopback and spoken to in plain HTTP.
     pub tls: Option<TlsSource>,
+    pub proxies: Proxies,
     /// The listener of `/livez`, `/readyz` and `/metrics`.
     pub metrics: Option<SocketAddr>,
     pub admin: Option<AdminSocket>,
@@ -57,6 +59,7 @@ pub struct OperatorListener {
     pub address: SocketAddr,
     /// Without it the address is loopback and spoken to in plain HTTP.
     pub tls: Option<TlsSource>,
+    pub proxies: Proxies,
 }
 
 /// A service that verifies tokens by asking the broker.

@@ -40,6 +40,7 @@ mod operators;
 mod peers;
 mod pki;
 mod preview;
+mod proxied;
 mod renewal;
 mod revocation;
 mod rules;

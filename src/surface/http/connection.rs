@@ -5,7 +5,7 @@
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{
         Arc,
@@ -33,11 +33,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     activity::{Activity, Busy, Sending, Verdict, Watch},
     guard,
+    limits::Limits,
     peer::Peer,
-    serve::{Drained, Limits},
+    proxies::Proxies,
+    proxy_header::{self, Said},
+    serve::Drained,
     wire::Wire,
 };
-use crate::surface::socket::Caller;
+use crate::{broker::caller, surface::socket::Caller};
 
 /// A connection as the listener gave it.
 pub(super) enum Accepted {
@@ -49,6 +52,7 @@ pub(super) enum Accepted {
 /// What all connections of one listener share.
 pub(super) struct Door {
     router: Router,
+    proxies: Proxies,
     limits: Limits,
     room: Arc<Semaphore>,
     stop: CancellationToken,
@@ -64,9 +68,15 @@ struct Crew {
 }
 
 impl Door {
-    pub(super) fn new(router: Router, limits: Limits, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        proxies: Proxies,
+        router: Router,
+        limits: Limits,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             router: guard::without_own_limit(router),
+            proxies,
             room: Arc::new(Semaphore::new(limits.connections)),
             limits,
             stop,
@@ -117,20 +127,49 @@ impl Door {
     async fn attend(&self, accepted: Accepted) {
         match accepted {
             Accepted::Unix(stream, caller) => self.converse(stream, Peer::Unix(caller)).await,
-            Accepted::Tcp(stream, addr) => {
-                if prompt(&stream) {
-                    self.converse(stream, Peer::Tcp { addr }).await;
+            Accepted::Tcp(mut stream, addr) => {
+                if let Some(behind) = self.introduced(&mut stream, addr).await {
+                    self.converse(stream, Peer::Tcp { addr, behind }).await;
                 }
             }
-            Accepted::Tls(stream, addr, config) => {
-                if prompt(&stream) {
-                    self.secure(stream, addr, config).await;
+            Accepted::Tls(mut stream, addr, config) => {
+                if let Some(behind) = self.introduced(&mut stream, addr).await {
+                    self.secure(stream, (addr, behind), config).await;
                 }
             }
         }
     }
 
-    async fn secure(&self, stream: TcpStream, addr: SocketAddr, config: Arc<ServerConfig>) {
+    /// Whom the peer speaks for, if it is a proxy that says so; none where the connection is to be closed.
+    /// From such a proxy the header has to come, and as soon as a handshake has to be done.
+    async fn introduced(&self, stream: &mut TcpStream, addr: SocketAddr) -> Option<Option<IpAddr>> {
+        if !prompt(stream) {
+            return None;
+        }
+        if !self.proxies.introduces(addr.ip()) {
+            return Some(None);
+        }
+        let header = time::timeout(self.limits.handshake, proxy_header::read(stream));
+        match self.stop.run_until_cancelled(header).await? {
+            Ok(Ok(Said::Client(client))) => Some(Some(client)),
+            Ok(Ok(Said::Nobody)) => Some(None),
+            Ok(Err(error)) => {
+                tracing::warn!(%addr, %error, "a connection from a listed proxy was closed");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(%addr, "a listed proxy did not send its header in time");
+                None
+            }
+        }
+    }
+
+    async fn secure(
+        &self,
+        stream: TcpStream,
+        (addr, behind): (SocketAddr, Option<IpAddr>),
+        config: Arc<ServerConfig>,
+    ) {
         let handshake = TlsAcceptor::from(config).accept(stream);
         let greeted = self
             .stop
@@ -143,8 +182,12 @@ impl Door {
         };
         let shown = stream.get_ref().1.peer_certificates().unwrap_or(&[]);
         let certificates = shown.iter().map(|c| c.clone().into_owned()).collect();
-        self.converse(stream, Peer::Tls { addr, certificates })
-            .await;
+        let peer = Peer::Tls {
+            addr,
+            behind,
+            certificates,
+        };
+        self.converse(stream, peer).await;
     }
 
     async fn converse<S>(&self, stream: S, peer: Peer)
@@ -155,7 +198,10 @@ impl Door {
         let service = service_fn(|request: Request<Incoming>| {
             let busy = Busy::start(&activity);
             let (router, limits, peer) = (self.router.clone(), self.limits.clone(), peer.clone());
-            async move { Ok::<_, Infallible>(attended(router, &limits, peer, request, busy).await) }
+            let client = self.proxies.client(&peer, request.headers());
+            let attended = async move { attended(router, &limits, peer, request, busy).await };
+            let attended = caller::on_behalf(client, attended);
+            async move { Ok::<_, Infallible>(attended.await) }
         });
         let protocol = self.protocol();
         let wire = TokioIo::new(Wire::new(stream, self.limits.write));

@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::broker::caller::client;
 use crate::error::{Code, Error, Kind};
 use crate::telemetry::trace;
 
@@ -90,10 +91,20 @@ pub fn log(error: &Error) {
     let (code, field, internal) = (error.code().as_str(), error.field(), error.internal());
     let text = error.public();
     let trace_id = trace::id().map(|id| id.to_string());
+    let client = client().map(tracing::field::display);
     match error.kind() {
-        Kind::Internal => tracing::error!(code, field, internal, trace_id, "failed: {text}"),
+        Kind::Internal => {
+            tracing::error!(code, field, internal, client, trace_id, "failed: {text}");
+        }
         Kind::Undetermined => {
-            tracing::warn!(code, field, internal, trace_id, "undetermined: {text}");
+            tracing::warn!(
+                code,
+                field,
+                internal,
+                client,
+                trace_id,
+                "undetermined: {text}"
+            );
         }
         Kind::Malformed
         | Kind::Unverified
@@ -103,7 +114,7 @@ pub fn log(error: &Error) {
         | Kind::Denied
         | Kind::Absent
         | Kind::Conflict => {
-            tracing::debug!(code, field, internal, trace_id, "refused: {text}");
+            tracing::debug!(code, field, internal, client, trace_id, "refused: {text}");
         }
     }
 }

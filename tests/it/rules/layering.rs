@@ -132,6 +132,31 @@ fn each_library_that_reaches_outside_is_used_in_one_place() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// An address is not an identity: only records and logs ask for one.
+#[test]
+fn no_stage_can_decide_by_an_address() {
+    let may = [
+        "src/broker/caller.rs",
+        "src/broker/refuse.rs",
+        "src/surface/http/connection.rs",
+        "src/surface/http/peer.rs",
+        "src/surface/http/problem.rs",
+        "src/surface/http/proxies.rs",
+    ];
+    let asks = |text: &str| text.contains("caller::") || text.contains(".addr()");
+    let asking: BTreeSet<_> = source::all()
+        .iter()
+        .filter(|file| file.code().any(|(_, text)| asks(text)))
+        .map(|file| file.path.clone())
+        .collect();
+    let wrong: Vec<_> = asking
+        .iter()
+        .filter(|path| !may.contains(&path.as_str()))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert!(asking.contains("src/broker/refuse.rs"), "{asking:?}");
+}
+
 /// The modules of this crate that a file names, with the lines.
 fn modules_named(file: &Source) -> Vec<(usize, String)> {
     let mut named = Vec::new();

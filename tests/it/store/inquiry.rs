@@ -133,6 +133,7 @@ fn denied() -> Event {
         policies: vec![],
         facts: vec![],
         about: vec![],
+        from: None,
         ended_lineage: false,
     })
 }

@@ -2,6 +2,7 @@
 //! known and how old it was, what ended with it, and what to do.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -48,6 +49,10 @@ pub struct Explanation {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(value_type = Option<String>)]
     pub evidence: Option<Digest>,
+    /// Whence it was asked. It took no part in the decision.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
+    pub from: Option<IpAddr>,
     pub policies: Vec<String>,
     pub facts: Vec<FactView>,
     /// What ended in the same transaction.
@@ -111,6 +116,7 @@ impl Explanation {
             subject: leaf.subject.clone(),
             identity: refused.identity.clone(),
             evidence: refused.evidence,
+            from: refused.from,
             policies: refused.policies.clone(),
             facts: refused
                 .facts

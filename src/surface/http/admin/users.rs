@@ -108,9 +108,10 @@ mod tests {
         let addr: SocketAddr = "127.0.0.1:9".parse().unwrap();
         let tls = Peer::Tls {
             addr,
+            behind: None,
             certificates: Arc::from([]),
         };
-        assert_eq!(users().at(&Peer::Tcp { addr }), None);
+        assert_eq!(users().at(&Peer::Tcp { addr, behind: None }), None);
         assert_eq!(users().at(&tls), None);
     }
 
