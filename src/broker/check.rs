@@ -13,7 +13,7 @@ use futures_util::FutureExt as _;
 use crate::attest::dpop::ProvenKey;
 use crate::broker::laps::Laps;
 use crate::broker::refuse::Trace;
-use crate::broker::settle::{Unsettled, overloaded, unsettled};
+use crate::broker::settle::{Unsettled, barred, overloaded, unsettled};
 use crate::broker::token::{OwnToken, invalid};
 use crate::broker::{ATTEMPTS, Broker, Presented, RETRY};
 use crate::context::observe::Ties;
@@ -176,7 +176,7 @@ impl Broker {
         if !self.is_current(standing) {
             return Ok(Err((Unsettled::Again, trace())));
         }
-        if let Some(denial) = self.barred(&caller.token.claims) {
+        if let Some(denial) = self.barred(&caller.token) {
             return Err(self.deny(denial, &trace()).await);
         }
         let clearance = match self.clear(&case, act, &caller.asking) {
@@ -217,22 +217,16 @@ impl Broker {
         committed.map(|_receipt| ()).map_err(unsettled)
     }
 
-    /// Whether an operator has barred the token, its workload or its key.
-    fn barred(&self, claims: &Claims) -> Option<Denial> {
+    /// Whether the token was revoked, or an operator has barred its workload or its key.
+    fn barred(&self, token: &OwnToken) -> Option<Denial> {
         let (view, now) = (self.store.view(), self.clock.now());
-        if view.is_barred(&BarKey::Credential(claims.jti), now) {
+        let bars = token.footing().bars;
+        let bar = bars.iter().find(|bar| view.is_barred(bar, now))?;
+        if matches!(bar, BarKey::Credential(_)) {
             let text = "the credential that was shown has been revoked";
             return Some(Denial::new(Code::CredentialRevoked, text));
         }
-        let key = claims.cnf.map(|cnf| BarKey::SenderKey(cnf.jkt));
-        let bars = [BarKey::Workload(claims.sub.clone())]
-            .into_iter()
-            .chain(key);
-        let mut holding = bars.filter(|bar| view.is_barred(bar, now));
-        let text = "an operator has barred this";
-        holding
-            .next()
-            .map(|bar| Denial::new(Code::Barred, text).field(bar.kind()))
+        Some(barred(bar))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::decide::permit::Permit;
 use crate::domain::ids::SessionId;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
+use crate::ledger::bar::BarKey;
 use crate::ledger::change::{Change, OnceKind, SealedVersion};
 use crate::ledger::intent::open;
 use crate::ledger::rows::Refusal;
@@ -108,9 +109,7 @@ fn refused(refusal: Refusal) -> Unsettled {
             Code::CredentialRevoked,
             "the credential that was shown has been revoked",
         ),
-        Refusal::Barred(key) => Unsettled::Denied(
-            Denial::new(Code::Barred, "an operator has barred this").field(key.kind()),
-        ),
+        Refusal::Barred(key) => Unsettled::Denied(barred(&key)),
         Refusal::OnceTaken {
             kind: OnceKind::Evidence,
             session,
@@ -136,6 +135,11 @@ fn refused(refusal: Refusal) -> Unsettled {
             )
         }
     }
+}
+
+/// The denial of what an operator has barred.
+pub(in crate::broker) fn barred(key: &BarKey) -> Denial {
+    Denial::new(Code::Barred, "an operator has barred this").field(key.kind())
 }
 
 /// The answer when too much is waiting.

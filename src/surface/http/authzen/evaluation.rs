@@ -5,19 +5,16 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::response::Response;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::error::Error;
-use crate::surface::http::authzen::wire::{Action, Decision, Subject, Thing, request, unreadable};
-use crate::surface::http::authzen::{EVALUATION, check, with_request_id};
-use crate::surface::http::form::json_body;
+use crate::surface::http::authzen::wire::{Action, Decision, Subject, Thing, request};
+use crate::surface::http::authzen::{EVALUATION, asked, check, told};
 use crate::surface::http::peer::Peer;
 use crate::surface::http::public::Public;
-use crate::surface::http::resource_server::by_header;
 use crate::surface::http::route::{Caller, Content, Refuses, Route, Shape, Takes};
-use crate::surface::http::{answer, problem};
 
 pub(super) fn route() -> Route {
     Route::post(EVALUATION, "evaluate", handle)
@@ -42,11 +39,7 @@ async fn handle(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let answer = match evaluate(&public, &peer, &headers, &body).await {
-        Ok(decision) => answer::unkept(decision),
-        Err(error) => problem::response(&error),
-    };
-    with_request_id(&headers, answer)
+    told(&headers, evaluate(&public, &peer, &headers, &body).await)
 }
 
 async fn evaluate(
@@ -55,13 +48,12 @@ async fn evaluate(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Decision, Error> {
-    let server = by_header(public, peer, headers, &header::AUTHORIZATION).await?;
-    let body: Body = json_body(headers, body)?.ok_or_else(unreadable)?;
-    let asked = request(
+    let (server, body) = asked::<Body>(public, peer, headers, body).await?;
+    let question = request(
         &body.subject,
         &body.action,
         &body.resource,
         &server.audiences,
     )?;
-    Decision::of(check(public, &asked).await)
+    Decision::of(check(public, &question).await)
 }

@@ -7,21 +7,19 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::response::Response;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::broker::check::CheckRequest;
 use crate::domain::grant::Audience;
 use crate::error::Error;
-use crate::surface::http::authzen::wire::{Action, Decision, Subject, Thing, request, unreadable};
-use crate::surface::http::authzen::{EVALUATIONS, check, with_request_id};
-use crate::surface::http::form::{json_body, malformed};
+use crate::surface::http::authzen::wire::{Action, Decision, Subject, Thing, request};
+use crate::surface::http::authzen::{EVALUATIONS, asked, check, told};
+use crate::surface::http::form::malformed;
 use crate::surface::http::peer::Peer;
 use crate::surface::http::public::Public;
-use crate::surface::http::resource_server::by_header;
 use crate::surface::http::route::{Caller, Content, Refuses, Route, Shape, Takes};
-use crate::surface::http::{answer, problem};
 
 pub(super) fn route() -> Route {
     Route::post(EVALUATIONS, "evaluate_several", handle)
@@ -80,11 +78,7 @@ async fn handle(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let answer = match evaluate(&public, &peer, &headers, &body).await {
-        Ok(answer) => answer::unkept(answer),
-        Err(error) => problem::response(&error),
-    };
-    with_request_id(&headers, answer)
+    told(&headers, evaluate(&public, &peer, &headers, &body).await)
 }
 
 async fn evaluate(
@@ -93,8 +87,7 @@ async fn evaluate(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Answer, Error> {
-    let server = by_header(public, peer, headers, &header::AUTHORIZATION).await?;
-    let body: Body = json_body(headers, body)?.ok_or_else(unreadable)?;
+    let (server, body) = asked::<Body>(public, peer, headers, body).await?;
     let items = body.evaluations.unwrap_or_default();
     if items.len() > MOST {
         return Err(
@@ -102,19 +95,19 @@ async fn evaluate(
         );
     }
     if items.is_empty() {
-        let asked = merged(&body.defaults, &body.defaults, &server.audiences)?;
-        return Ok(Answer::One(Decision::of(check(public, &asked).await)?));
+        let question = merged(&body.defaults, &body.defaults, &server.audiences)?;
+        return Ok(Answer::One(Decision::of(check(public, &question).await)?));
     }
-    let asked = items
+    let questions = items
         .iter()
         .map(|item| merged(item, &body.defaults, &server.audiences));
-    let asked = asked.collect::<Result<Vec<_>, _>>()?;
+    let questions = questions.collect::<Result<Vec<_>, _>>()?;
     let semantic = body
         .options
         .and_then(|options| options.evaluations_semantic);
     let semantic = semantic.unwrap_or_default();
-    let mut evaluations = Vec::with_capacity(asked.len());
-    for one in &asked {
+    let mut evaluations = Vec::with_capacity(questions.len());
+    for one in &questions {
         let decision = Decision::of(check(public, one).await);
         let decision = decision.unwrap_or_else(|error| Decision::failed(&error));
         let last = semantic.stops_at(decision.is_permit());

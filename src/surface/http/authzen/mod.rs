@@ -10,13 +10,20 @@ mod metadata;
 mod wire;
 
 use axum::response::Response;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::broker::check::{CheckRequest, Cleared};
 use crate::broker::laps::verb;
 use crate::error::Error;
+use crate::surface::http::form::json_body;
+use crate::surface::http::peer::Peer;
 use crate::surface::http::public::Public;
+use crate::surface::http::resource_server::by_header;
 use crate::surface::http::route::Route;
+use crate::surface::http::{answer, problem};
+use crate::surface::settings::ResourceServer;
 
 pub fn routes() -> Vec<Route> {
     vec![evaluation::route(), evaluations::route(), metadata::route()]
@@ -30,8 +37,24 @@ async fn check(public: &Public, asked: &CheckRequest) -> Result<Cleared, Error> 
     verb(broker.clock.as_ref(), "check", broker.check(asked)).await
 }
 
-/// The answer with the id that its caller gave the request (AuthZEN 1.0 §10.1.3).
-fn with_request_id(asked: &HeaderMap, mut response: Response) -> Response {
+/// Who asks, and what.
+async fn asked<'a, B: DeserializeOwned>(
+    public: &'a Public,
+    peer: &Peer,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(&'a ResourceServer, B), Error> {
+    let server = by_header(public, peer, headers, &header::AUTHORIZATION).await?;
+    let body = json_body(headers, body)?.ok_or_else(wire::unreadable)?;
+    Ok((server, body))
+}
+
+/// The answer, with the id that its caller gave the request (AuthZEN 1.0 §10.1.3).
+fn told(asked: &HeaderMap, outcome: Result<impl Serialize, Error>) -> Response {
+    let mut response = match outcome {
+        Ok(answer) => answer::unkept(answer),
+        Err(error) => problem::response(&error),
+    };
     let mut ids = asked.get_all(&REQUEST_ID).iter();
     if let (Some(id), None) = (ids.next(), ids.next())
         && id.len() <= LONGEST_ID
