@@ -37,6 +37,8 @@ pub enum Kind {
     Absent,
     /// It is already so, or was changed by somebody else.
     Conflict,
+    /// It can be read, and contradicts what came before.
+    Contradicted,
     /// Unknown, stale, unreachable or stopped for now: nothing is issued and nothing is revoked.
     Undetermined,
     /// A fault of the broker.
@@ -163,6 +165,8 @@ codes! {
     NotFound = "not_found" => Absent,
     /// It has already ended, or somebody else changed it first.
     Conflict = "conflict" => Conflict,
+    /// The idempotency key came with another order before.
+    IdempotencyKeyReused = "idempotency_key_reused" => Contradicted,
     /// A context source cannot be asked, or what is known is too old.
     ContextUnavailable = "context_unavailable" => Undetermined,
     /// The issuer's keys cannot be read.

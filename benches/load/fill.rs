@@ -162,7 +162,8 @@ impl Ids {
             | Write::Secret(_)
             | Write::SecretDeleted { .. }
             | Write::Key(_)
-            | Write::Freeze(_) => {}
+            | Write::Freeze(_)
+            | Write::Answered(_) => {}
         }
         write
     }

@@ -12,6 +12,7 @@ use crate::domain::position::DenialId;
 use crate::domain::task::Task;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
+use crate::ledger::answered::Answer;
 use crate::ledger::change::{KeyChange, Write};
 use crate::ledger::entry::{Event, Leaf, Subject};
 use crate::mint::KEY_SET_MAX_AGE;
@@ -70,6 +71,10 @@ impl Broker {
 
     /// Makes a key of a purpose, in the state `prepared`.
     pub async fn prepare_key(&self, purpose: Purpose, order: &Order) -> Result<KeyRow, Error> {
+        let turn = self.begin(order).await?;
+        if let Some(row) = self.key_as_it_was(turn.given.as_ref()).await? {
+            return Ok(row);
+        }
         let now = self.clock.now().micros();
         let maker = Maker {
             kek: &self.key_encryption,
@@ -98,6 +103,10 @@ impl Broker {
         haste: Haste,
         order: &Order,
     ) -> Result<KeyRow, Error> {
+        let turn = self.begin(order).await?;
+        if let Some(row) = self.key_as_it_was(turn.given.as_ref()).await? {
+            return Ok(row);
+        }
         let rows = self.store.keys().await.map_err(|down| unavailable(&down))?;
         let now = self.clock.now().micros();
         let row = rows.iter().find(|row| row.id.as_str() == id);
@@ -124,6 +133,25 @@ impl Broker {
         }
         self.move_keys(changed, order).await?;
         Ok(moved)
+    }
+
+    /// The key that an order which was carried out before was answered with, as it stood then.
+    async fn key_as_it_was(&self, given: Option<&Answer>) -> Result<Option<KeyRow>, Error> {
+        let Some(Answer::Key {
+            id,
+            state,
+            changed_at,
+        }) = given
+        else {
+            return Ok(None);
+        };
+        let rows = self.keys().await?;
+        let row = rows.into_iter().find(|row| row.id.as_str() == id);
+        Ok(row.zip(state.parse().ok()).map(|(row, state)| KeyRow {
+            state,
+            changed_at: changed_at.micros(),
+            ..row
+        }))
     }
 
     /// How long a copy of the published key set without this key may still be kept.
@@ -175,7 +203,13 @@ impl Broker {
             state: last.state.to_string(),
             by: order.by.clone(),
         };
-        let writes = changed.into_iter().map(key_write).collect();
+        let answer = Answer::Key {
+            id: last.id.to_string(),
+            state: last.state.to_string(),
+            changed_at: Timestamp::from_micros(last.changed_at),
+        };
+        let note = order.note(answer, self.clock.now());
+        let writes = changed.into_iter().map(key_write).chain(note).collect();
         self.order(writes, Subject::default(), event)
             .await
             .map_err(unsettled)?;

@@ -14,6 +14,7 @@ use crate::domain::name::SourceName;
 use crate::domain::task::Epoch;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
+use crate::ledger::answered::Answer;
 use crate::ledger::change::Write;
 use crate::ledger::entry::{Event, Subject};
 
@@ -51,7 +52,7 @@ impl Broker {
                 by: order.by.clone(),
                 reason: order.reason.clone(),
             };
-            match self.order_freeze(&freeze, event).await {
+            match self.order_freeze(&freeze, None, event).await {
                 Ok(()) => return Ok(freeze),
                 Err(Unsettled::Again) => {}
                 Err(other) => return Err(unsettled(other)),
@@ -62,6 +63,10 @@ impl Broker {
 
     /// Ends a freeze before its time.
     pub async fn lift(&self, scope: &FreezeScope, order: &Order) -> Result<Freeze, Error> {
+        let turn = self.begin(order).await?;
+        if let Some(Answer::Freeze(lifted)) = turn.given {
+            return Ok(*lifted);
+        }
         for _ in 0..ATTEMPTS {
             let now = self.clock.now();
             let known = self.freeze_row(scope).await?.filter(|row| row.holds(now));
@@ -74,7 +79,8 @@ impl Broker {
                 by: order.by.clone(),
                 reason: order.reason.clone(),
             };
-            match self.order_freeze(&lifted, event).await {
+            let note = order.note(Answer::Freeze(Box::new(lifted.clone())), now);
+            match self.order_freeze(&lifted, note, event).await {
                 Ok(()) => return Ok(lifted),
                 Err(Unsettled::Again) => {}
                 Err(other) => return Err(unsettled(other)),
@@ -120,9 +126,15 @@ impl Broker {
         }
     }
 
-    async fn order_freeze(&self, freeze: &Freeze, event: Event) -> Result<(), Unsettled> {
-        let write = Write::Freeze(freeze.clone());
-        self.order(vec![write], Subject::default(), event).await
+    async fn order_freeze(
+        &self,
+        freeze: &Freeze,
+        note: Option<Write>,
+        event: Event,
+    ) -> Result<(), Unsettled> {
+        let mut writes = vec![Write::Freeze(freeze.clone())];
+        writes.extend(note);
+        self.order(writes, Subject::default(), event).await
     }
 
     async fn freeze_row(&self, scope: &FreezeScope) -> Result<Option<Freeze>, Error> {

@@ -7,6 +7,7 @@ use writ_keys::{CustodyError, Keyring};
 use crate::broker::Broker;
 use crate::domain::time::Timestamp;
 use crate::domain::x509::{Revoked, Serial};
+use crate::mint::x509::board::Hindrance;
 use crate::mint::x509::revocations::Lists;
 use crate::store::Down;
 
@@ -21,6 +22,17 @@ pub enum Unpublished {
     Stale,
 }
 
+impl Unpublished {
+    /// What the board says of it.
+    pub const fn hindrance(&self) -> Hindrance {
+        match self {
+            Self::Down(_) => Hindrance::Store,
+            Self::Custody(_) => Hindrance::Signing,
+            Self::Stale => Hindrance::Behind,
+        }
+    }
+}
+
 impl Broker {
     /// Signs the lists anew and publishes them. A replica that is behind the log vouches for none.
     pub fn publish_revoked(
@@ -31,7 +43,7 @@ impl Broker {
     ) -> Result<(), Unpublished> {
         self.fresh().map_err(|_| Unpublished::Stale)?;
         let lists = Lists::sign(keys, revoked, now)?;
-        self.revocations.publish(lists, revoked.len());
+        self.revocations.publish(lists);
         Ok(())
     }
 }

@@ -32,7 +32,7 @@ use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
 use crate::ledger::intent::Scene;
 use crate::mint::Minter;
-use crate::mint::x509::revocations::Board;
+use crate::mint::x509::board::Board;
 use crate::seams::{Clock, Entropy};
 use crate::store::{Down, Store};
 
@@ -65,6 +65,7 @@ pub mod recent;
 pub mod recertify;
 pub mod refuse;
 pub mod renew;
+pub mod repeat;
 mod rests;
 pub mod revoke;
 pub mod revoke_many;
@@ -103,6 +104,8 @@ pub struct Broker {
     pub denials: refuse::DenialMemory,
     /// What is published of revoked certificates.
     pub revocations: Board,
+    /// The orders under way that came with a key.
+    pub turns: repeat::Turns,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
 }

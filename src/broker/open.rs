@@ -10,6 +10,7 @@ use crate::domain::name::{ProfileName, TaskName};
 use crate::domain::profile::{Claims, Naming, TaskProfile};
 use crate::domain::task::{Epoch, Task, TaskState};
 use crate::error::{Code, Error};
+use crate::ledger::answered::Answer;
 use crate::ledger::change::Write;
 use crate::ledger::entry::{Event, Subject};
 
@@ -26,8 +27,12 @@ impl Broker {
     ///
     /// # Errors
     /// `request_malformed`: the profile does not open such a task. `conflict`: it stands already, or its
-    /// name is barred.
+    /// name is barred. What [`Broker::begin`] says of an order that comes again.
     pub async fn open_task(&self, opened: &Opened, order: &Order) -> Result<Task, Error> {
+        let turn = self.begin(order).await?;
+        if let Some(Answer::Task(task)) = turn.given {
+            return Ok(*task);
+        }
         let profile = self.profiles.named(&opened.profile).ok_or_else(|| {
             Error::new(Code::NotFound, "there is no such profile").with_field("profile")
         })?;
@@ -66,7 +71,9 @@ impl Broker {
             by: order.by.clone(),
             reason: order.reason.clone(),
         };
-        self.order(vec![Write::Task(task.clone())], subject, event)
+        let mut writes = vec![Write::Task(task.clone())];
+        writes.extend(order.note(Answer::Task(Box::new(task.clone())), now));
+        self.order(writes, subject, event)
             .await
             .map_err(unsettled)?;
         Ok(task)

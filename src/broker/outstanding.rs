@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::broker::{Broker, unavailable};
-use crate::domain::credential::{CredentialRecord, RecallClass};
+use crate::domain::credential::{CredentialKind, CredentialRecord, RecallClass};
 use crate::domain::ids::{LineageId, SessionId};
 use crate::domain::lineage::Lineage;
 use crate::domain::session::Session;
@@ -12,6 +12,7 @@ use crate::domain::task::Task;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 use crate::ledger::bar::BarKey;
+use crate::mint::x509::board::{Board, Hindrance, Told};
 use crate::store::Down;
 use crate::store::view::View;
 
@@ -24,6 +25,10 @@ pub enum CredentialState {
     Expired,
     /// Ended, and refused wherever it is shown: everybody who takes it asks.
     Revoked,
+    /// Ended here, and not yet on the list of what is revoked: taken by whoever reads the list.
+    Propagating,
+    /// The same, and the list should have said so by now.
+    Stuck(Hindrance),
     /// Ended, and on the list of what is revoked: refused by whoever reads the list, whose copy may be
     /// five minutes old.
     Listed,
@@ -39,13 +44,19 @@ pub(in crate::broker) struct Grounds<'a> {
     pub(in crate::broker) lineages: HashMap<LineageId, Lineage>,
     pub(in crate::broker) sessions: HashMap<SessionId, Session>,
     pub(in crate::broker) view: &'a View,
+    pub(in crate::broker) board: &'a Board,
     pub(in crate::broker) now: Timestamp,
 }
 
 impl CredentialState {
     /// Whether somebody may still be let in with it.
     pub const fn is_usable(self) -> bool {
-        matches!(self, Self::Live | Self::Listed | Self::ExpiresAt)
+        match self {
+            Self::Live | Self::Propagating | Self::Stuck(_) | Self::Listed | Self::ExpiresAt => {
+                true
+            }
+            Self::Expired | Self::Revoked | Self::Exposed => false,
+        }
     }
 }
 
@@ -89,6 +100,7 @@ impl Broker {
             lineages: lineages.into_iter().map(|row| (row.id, row)).collect(),
             sessions: sessions.into_iter().map(|row| (row.id, row)).collect(),
             view: self.store.view(),
+            board: &self.revocations,
             now: self.clock.now(),
         })
     }
@@ -102,11 +114,23 @@ impl Grounds<'_> {
             (RecallClass::None, true, _) | (RecallClass::None, _, true) => CredentialState::Exposed,
             (_, false, false) => CredentialState::Live,
             (RecallClass::Online, true, _) => CredentialState::Revoked,
-            (RecallClass::List, true, false) => CredentialState::Listed,
+            (RecallClass::List, true, false) => self.told(credential),
             (RecallClass::Expiry, true, false) => CredentialState::ExpiresAt,
             (RecallClass::Online | RecallClass::List | RecallClass::Expiry, _, true) => {
                 CredentialState::Expired
             }
+        }
+    }
+
+    /// What the lists say of a certificate that has ended.
+    fn told(&self, credential: &CredentialRecord) -> CredentialState {
+        let CredentialKind::X509Svid(svid) = &credential.kind else {
+            return CredentialState::Listed;
+        };
+        match self.board.told(&svid.serial, self.now) {
+            Told::Listed => CredentialState::Listed,
+            Told::OnItsWay => CredentialState::Propagating,
+            Told::Stuck(why) => CredentialState::Stuck(why),
         }
     }
 

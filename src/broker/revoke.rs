@@ -11,6 +11,7 @@ use crate::domain::secret::Secret;
 use crate::domain::task::{End, Task};
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
+use crate::ledger::answered::Repeat;
 use crate::ledger::bar::{Bar, BarKey};
 use crate::ledger::change::{Change, Lane, Write};
 use crate::ledger::entry::{Entry, Event, Subject};
@@ -37,6 +38,8 @@ pub enum Ending {
 pub struct Order {
     pub by: String,
     pub reason: Option<String>,
+    /// By what it is known when it comes again, where it may.
+    pub repeat: Option<Repeat>,
 }
 
 /// What a revocation reached.

@@ -8,6 +8,7 @@ use crate::broker::{ATTEMPTS, Broker, RETRY, unavailable};
 use crate::domain::grant::SecretPath;
 use crate::domain::secret::Secret;
 use crate::error::{Code, Error};
+use crate::ledger::answered::Answer;
 use crate::ledger::change::{SealedVersion, Write};
 use crate::ledger::entry::{Event, Subject};
 use crate::mint::sealed::{Place, open, seal};
@@ -64,6 +65,10 @@ impl Broker {
 
     /// Deletes a secret with every version. Its version numbers are not used again.
     pub async fn delete_secret(&self, path: &SecretPath, order: &Order) -> Result<(), Error> {
+        let turn = self.begin(order).await?;
+        if let Some(Answer::SecretDeleted) = turn.given {
+            return Ok(());
+        }
         if self.newest(path).await?.is_none() {
             return Err(
                 Error::new(Code::NotFound, "there is no secret at this path").with_field("path"),
@@ -73,8 +78,9 @@ impl Broker {
             path: path.clone(),
             by: order.by.clone(),
         };
-        let write = Write::SecretDeleted { path: path.clone() };
-        self.order(vec![write], Subject::default(), event)
+        let mut writes = vec![Write::SecretDeleted { path: path.clone() }];
+        writes.extend(order.note(Answer::SecretDeleted, self.clock.now()));
+        self.order(writes, Subject::default(), event)
             .await
             .map_err(unsettled)
     }

@@ -99,6 +99,7 @@ fn refused(refusal: Refusal) -> Unsettled {
     match refusal {
         // Deciding again on the rows as they stand gives each of these its own code and reason.
         Refusal::Moved
+        | Refusal::OrderGiven
         | Refusal::PolicyChanged
         | Refusal::TooLate
         | Refusal::Frozen(_)

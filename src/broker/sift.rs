@@ -34,11 +34,15 @@ pub struct Sifted {
 pub struct Tally {
     pub live: u32,
     pub revoked: u32,
+    /// Certificates that are revoked and not on the lists yet.
+    pub propagating: u32,
+    /// Those that should be on the lists by now.
+    pub stuck: u32,
     /// Certificates that are revoked and on the lists: taken by whoever reads none until they expire.
     pub listed: u32,
     /// Revoked, and taken offline until they expire.
     pub offline: u32,
-    /// When the last expires of those that are listed or offline.
+    /// When the last expires of those that somebody may take although they are revoked.
     pub offline_until: Option<Timestamp>,
     pub exposed: u32,
 }
@@ -154,12 +158,14 @@ impl Tally {
             match state {
                 CredentialState::Live => tally.live += 1,
                 CredentialState::Revoked => tally.revoked += 1,
+                CredentialState::Propagating => tally.propagating += 1,
+                CredentialState::Stuck(_) => tally.stuck += 1,
                 CredentialState::Listed => tally.listed += 1,
                 CredentialState::ExpiresAt => tally.offline += 1,
                 CredentialState::Exposed => tally.exposed += 1,
                 CredentialState::Expired => {}
             }
-            if matches!(state, CredentialState::Listed | CredentialState::ExpiresAt) {
+            if state.is_usable() && *state != CredentialState::Live {
                 tally.offline_until = tally.offline_until.max(Some(record.expires_at));
             }
         }

@@ -21,6 +21,7 @@ use super::CliError;
 use super::error::Refused;
 use super::remote::{Remote, Wire};
 use crate::domain::secret::Secret;
+use crate::seams::{Entropy as _, SystemEntropy};
 
 /// The way to a running broker.
 #[derive(Debug)]
@@ -30,13 +31,15 @@ pub(super) enum Admin {
 }
 
 /// A call of the API.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Call {
     method: Method,
     path: String,
     /// What the body is.
     kind: &'static str,
     body: Bytes,
+    /// By what the broker knows the order when it comes again.
+    key: Option<String>,
 }
 
 /// A successful answer.
@@ -75,7 +78,16 @@ impl Call {
             path: path.into(),
             kind: "application/octet-stream",
             body,
+            key: None,
         }
+    }
+
+    /// An order that is carried out once, however often it is sent.
+    pub(super) fn once(self) -> Self {
+        let mut random = [0; 16];
+        SystemEntropy.fill(&mut random);
+        let key = Some(hex::encode(random));
+        Self { key, ..self }
     }
 
     fn request(self, host: &str, token: Option<&Secret>) -> Result<Request<Full<Bytes>>, CliError> {
@@ -85,6 +97,9 @@ impl Call {
             .header(header::HOST, host);
         if !self.body.is_empty() {
             request = request.header(header::CONTENT_TYPE, self.kind);
+        }
+        if let Some(key) = &self.key {
+            request = request.header("Idempotency-Key", format!("\"{key}\""));
         }
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, bearer(token)?);
@@ -104,8 +119,17 @@ impl Admin {
         Self::Remote(remote)
     }
 
-    /// Asks, and takes the whole answer.
+    /// Asks, and takes the whole answer. An order that is carried out once is sent again where its answer
+    /// was lost.
     pub(super) async fn ask(&self, call: Call) -> Result<Answer, CliError> {
+        let again = call.key.is_some().then(|| call.clone());
+        match (self.ask_once(call).await, again) {
+            (Err(CliError::Broken(_)), Some(again)) => self.ask_once(again).await,
+            (answer, _) => answer,
+        }
+    }
+
+    async fn ask_once(&self, call: Call) -> Result<Answer, CliError> {
         let asked = self.exchange(call, async |response: Response<Incoming>| {
             whole(response.into_body()).await
         });
@@ -303,6 +327,48 @@ mod tests {
         let answer = "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{}";
         let (_, answer) = answered(answer, Call::get("/x")).await;
         assert!(matches!(answer, Err(CliError::Broken(_))));
+    }
+
+    #[tokio::test]
+    async fn an_order_whose_answer_was_lost_is_sent_again_under_its_key_and_no_other_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("admin.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let serve = async {
+            let mut keys = Vec::new();
+            for answer in ["", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", ""] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = vec![0; 4096];
+                let n = stream.read(&mut head).await.unwrap();
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                stream.shutdown().await.unwrap();
+                let head = String::from_utf8_lossy(&head[..n]).into_owned();
+                let key = head
+                    .lines()
+                    .find_map(|line| line.strip_prefix("idempotency-key: "));
+                keys.push(key.map(str::to_owned));
+            }
+            keys
+        };
+        let admin = Admin::new(socket);
+        let ask = async {
+            let once = admin.ask(Call::post("/x", &serde_json::json!({})).once());
+            assert_eq!(once.await.unwrap().body, "{}");
+            let plain = admin.ask(Call::post("/x", &serde_json::json!({}))).await;
+            assert!(matches!(plain, Err(CliError::Broken(_))));
+        };
+        let (keys, ()) = tokio::join!(serve, ask);
+        let [first, again, plain] = keys.as_slice() else {
+            panic!("{keys:?}");
+        };
+        assert!(
+            first.as_ref().is_some_and(|key| key.len() == 34),
+            "{keys:?}"
+        );
+        assert_eq!(first, again);
+        assert_eq!(plain, &None);
+        let other = Call::get("/x").once().key;
+        assert_ne!(other, Call::get("/x").once().key);
     }
 
     #[tokio::test]

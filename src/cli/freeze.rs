@@ -87,7 +87,7 @@ pub(super) async fn run(
                 Some(reason) => json!({ "reason": reason }),
                 None => json!({}),
             };
-            let answer = admin.ask(Call::post(path, &body)).await?;
+            let answer = admin.ask(Call::post(path, &body).once()).await?;
             out.answer(&answer, |lifted: FreezeView| {
                 vec![format!("{} is issued again", lifted.scope)]
             })

@@ -62,7 +62,7 @@ pub(super) async fn run(command: KeyCommand, admin: &Admin, out: &mut Out) -> Re
         }
         KeyCommand::Prepare(args) => {
             let body = json!({ "purpose": args.purpose });
-            let answer = admin.ask(Call::post("/api/v1/keys", &body)).await?;
+            let answer = admin.ask(Call::post("/api/v1/keys", &body).once()).await?;
             out.answer(&answer, |key: KeyView| rows(&[key]))
         }
         KeyCommand::Activate(args) => {
@@ -84,7 +84,7 @@ async fn step(
     out: &mut Out,
 ) -> Result<(), CliError> {
     let path = format!("/api/v1/keys/{}/{step}", segment(&which.id));
-    let answer = admin.ask(Call::post(path, &json!(how))).await?;
+    let answer = admin.ask(Call::post(path, &json!(how)).once()).await?;
     out.answer(&answer, |key: KeyView| rows(&[key]))
 }
 

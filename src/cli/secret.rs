@@ -55,7 +55,7 @@ pub(super) async fn run(
         SecretCommand::List(args) => list(args, admin, out).await,
         SecretCommand::Delete(which) => {
             let path = which.path;
-            admin.ask(Call::delete(url(&path))).await?;
+            admin.ask(Call::delete(url(&path)).once()).await?;
             if out.is_json() {
                 return Ok(());
             }

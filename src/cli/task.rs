@@ -112,7 +112,7 @@ pub(super) async fn run(
                 "agent": args.agent,
                 "reason": args.reason,
             });
-            let answer = admin.ask(Call::post("/api/v1/tasks", &body)).await?;
+            let answer = admin.ask(Call::post("/api/v1/tasks", &body).once()).await?;
             out.answer(&answer, |task: TaskView| heading(&task))
         }
         TaskCommand::Close(args) => end(&args, "/close", admin, out).await,
@@ -327,6 +327,11 @@ pub(super) fn state(one: &CredentialView) -> String {
         (StateView::Live, RecallView::Exposed) => "live, has been read".to_owned(),
         (StateView::Expired, _) => "expired".to_owned(),
         (StateView::Revoked, _) => "revoked".to_owned(),
+        (StateView::Propagating, _) => "revoked, on its way to the list".to_owned(),
+        (StateView::Stuck, _) => match &one.why {
+            Some(why) => format!("revoked, and not on the list yet: {why}"),
+            None => "revoked, and not on the list yet".to_owned(),
+        },
         (StateView::Listed, _) => "revoked, on the list".to_owned(),
         (StateView::ExpiresAt, _) => format!("revoked, usable offline until {until}"),
         (StateView::Exposed, _) => "exposed: rotate it".to_owned(),

@@ -17,6 +17,7 @@ use crate::broker::observe::Rereads;
 use crate::broker::profiles::Profiles;
 use crate::broker::recent::SeenSessions;
 use crate::broker::refuse::DenialMemory;
+use crate::broker::repeat::Turns;
 use crate::broker::settings::{KeyLocation, PolicyTexts};
 use crate::broker::token::SeenTokens;
 use crate::cli::wire_sources::{Tokens, attestors, hooks, outbound, sources};
@@ -35,7 +36,7 @@ use crate::jobs::sequencer::Sequencer;
 use crate::ledger::checkpoint::Origin;
 use crate::mint::Minter;
 use crate::mint::rings::{SharedRing, first_keys};
-use crate::mint::x509::revocations::Board;
+use crate::mint::x509::board::Board;
 use crate::outbound::{CredentialError, SetupError};
 use crate::seams::{Clock, Entropy};
 use crate::store::sqlite::{OpenError, Opened};
@@ -218,6 +219,7 @@ fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
         denials: DenialMemory::default(),
         met: Met::default(),
         revocations: Board::default(),
+        turns: Turns::default(),
         clock,
         entropy,
     })

@@ -56,8 +56,16 @@ impl Revocations {
         }
     }
 
-    /// One turn. Certificates of everything that had ended when it began are listed when it is done.
+    /// One turn. Certificates of everything that had ended when it began are listed when it is done; how it
+    /// ended is told to whoever asks after one that is not.
     pub async fn run(&mut self, now: Timestamp) -> Result<Report, Unpublished> {
+        let done = self.turn(now).await;
+        let hindered = done.as_ref().err().map(Unpublished::hindrance);
+        self.broker.revocations.turned(now, hindered);
+        done
+    }
+
+    async fn turn(&mut self, now: Timestamp) -> Result<Report, Unpublished> {
         self.hear();
         let before = self.known.len();
         self.settle(now).await?;

@@ -78,6 +78,7 @@ impl Rotation {
         let order = Order {
             by: "writ:rotation".to_owned(),
             reason: None,
+            repeat: None,
         };
         let broker = &self.broker;
         let row = match due {

@@ -10,6 +10,7 @@ use crate::domain::name::GrantName;
 use crate::domain::session::Session;
 use crate::domain::task::{Epoch, Task};
 use crate::domain::time::Timestamp;
+use crate::ledger::answered::Answered;
 use crate::ledger::bar::BarKey;
 use crate::ledger::change::{Expectation, Once, SealedVersion, Write};
 use crate::ledger::rows::{Refusal, Rows};
@@ -84,6 +85,7 @@ impl<'a> After<'a> {
                 live(version.version == latest.saturating_add(1), Refusal::Moved)
             }
             Write::Freeze(freeze) => self.allow_freeze(freeze),
+            Write::Answered(answered) => self.allow_answered(answered),
             Write::Bar(_) | Write::Source(_) | Write::SecretDeleted { .. } | Write::Key(_) => {
                 Ok(())
             }
@@ -256,6 +258,19 @@ impl<'a> After<'a> {
         live(same, Refusal::Illegal("a freeze that holds is lifted"))
     }
 
+    /// An order is carried out once under its key, for as long as the key is kept.
+    fn allow_answered(&self, new: &Answered) -> Result<(), Refusal> {
+        let kept = self.rows.answered.get(&new.key);
+        live(
+            kept.is_none_or(|until| *until <= self.now),
+            Refusal::OrderGiven,
+        )?;
+        live(
+            new.until > self.now,
+            Refusal::Illegal("an order's key is kept for a while"),
+        )
+    }
+
     /// Whatever a verb decided, nothing is issued within a scope that is frozen.
     fn thawed(&self, task: &Task, lineage: &Lineage) -> Result<(), Refusal> {
         let holding = |scope: &FreezeScope| {
@@ -424,6 +439,7 @@ fn same_row(one: &Write, other: &Write) -> bool {
             Write::Secret(SealedVersion { path: other, .. }) | Write::SecretDeleted { path: other },
         ) => path == other,
         (Write::Freeze(one), Write::Freeze(other)) => one.scope == other.scope,
+        (Write::Answered(one), Write::Answered(other)) => one.key == other.key,
         (
             Write::Task(_)
             | Write::Lineage(_)
@@ -436,7 +452,8 @@ fn same_row(one: &Write, other: &Write) -> bool {
             | Write::Secret(_)
             | Write::SecretDeleted { .. }
             | Write::Key(_)
-            | Write::Freeze(_),
+            | Write::Freeze(_)
+            | Write::Answered(_),
             _,
         ) => false,
     }

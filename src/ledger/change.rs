@@ -15,6 +15,7 @@ use crate::domain::name::GrantName;
 use crate::domain::session::Session;
 use crate::domain::task::{Epoch, Task};
 use crate::domain::time::Timestamp;
+use crate::ledger::answered::Answered;
 use crate::ledger::bar::{Bar, BarKey};
 use crate::ledger::entry::Entry;
 
@@ -101,6 +102,8 @@ pub enum Write {
     Key(KeyChange),
     /// As for a task; a lifted freeze is its row in the next epoch.
     Freeze(Freeze),
+    /// An order that was carried out under a key.
+    Answered(Answered),
 }
 
 /// A single-use key. `until` leads its primary key, so it must be the same for every retry: it

@@ -355,6 +355,7 @@ pub fn touch_of(write: &Write) -> Option<Touch> {
         | Write::Source(_)
         | Write::Secret(_)
         | Write::SecretDeleted { .. }
-        | Write::Key(_) => None,
+        | Write::Key(_)
+        | Write::Answered(_) => None,
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod act;
 mod after;
+pub mod answered;
 pub mod bar;
 pub mod change;
 pub mod checkpoint;

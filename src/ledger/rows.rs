@@ -17,6 +17,7 @@ use crate::domain::session::Session;
 use crate::domain::task::Task;
 use crate::domain::time::Timestamp;
 use crate::ledger::after::After;
+use crate::ledger::answered::Answered;
 use crate::ledger::bar::{Bar, BarKey};
 use crate::ledger::change::{Change, Expectation, Once, OnceKind, Write};
 
@@ -35,6 +36,8 @@ pub struct Rows {
     pub(super) bars: HashMap<BarKey, Bar>,
     pub(super) secrets: HashMap<SecretPath, u32>,
     pub(super) freezes: HashMap<FreezeScope, Freeze>,
+    /// Until when the key of an order is kept.
+    pub(super) answered: HashMap<Digest, Timestamp>,
     pub(super) policy_set: Option<Digest>,
 }
 
@@ -63,6 +66,8 @@ pub enum Refusal {
         kind: OnceKind,
         session: Option<SessionId>,
     },
+    #[error("an order with this key was carried out before")]
+    OrderGiven,
     #[error("the grant `{0}` has no use left")]
     UsesExhausted(GrantName),
     /// Somebody else moved the row, or claimed its name, first: decide again.
@@ -113,6 +118,10 @@ impl Rows {
 
     pub fn put_freeze(&mut self, freeze: Freeze) {
         self.freezes.insert(freeze.scope.clone(), freeze);
+    }
+
+    pub fn put_answered(&mut self, answered: &Answered) {
+        self.answered.insert(answered.key, answered.until);
     }
 
     pub fn put_secret(&mut self, path: SecretPath, latest: u32) {
@@ -180,6 +189,7 @@ impl Rows {
             // A deleted path keeps its number, so that a version is never told twice.
             Write::SecretDeleted { .. } | Write::Source(_) | Write::Key(_) => {}
             Write::Freeze(freeze) => self.put_freeze(freeze),
+            Write::Answered(answered) => self.put_answered(&answered),
         }
     }
 
@@ -195,6 +205,7 @@ impl Rows {
             .retain(|_, credential| credential.expires_at > horizon);
         self.once.retain(|(_, until, _), _| *until > horizon);
         self.bars.retain(|_, bar| bar.until > horizon);
+        self.answered.retain(|_, until| *until > horizon);
         self.names.retain(|_, id| self.tasks.contains_key(id));
         self.spent
             .retain(|(task, _), _| self.tasks.contains_key(task));
@@ -202,7 +213,8 @@ impl Rows {
             .retain(|_, id| self.lineages.contains_key(id));
         self.keys.retain(|_, id| self.sessions.contains_key(id));
         let live = self.tasks.len() + self.lineages.len() + self.sessions.len();
-        live + self.credentials.len() + self.once.len() + self.bars.len()
+        let keys = self.once.len() + self.answered.len();
+        live + self.credentials.len() + keys + self.bars.len()
     }
 }
 

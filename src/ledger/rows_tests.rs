@@ -17,6 +17,7 @@ use crate::domain::session::{EvidenceMark, SessionState};
 use crate::domain::task::{End, Epoch, TaskState};
 use crate::domain::x509::Serial;
 use crate::error::Code;
+use crate::ledger::answered::{Answer, Answered, Repeat};
 use crate::ledger::change::{Lane, SealedVersion};
 use crate::ledger::entry::{Entry, Event, Subject};
 use crate::seams::SystemEntropy;
@@ -52,6 +53,7 @@ enum Beside {
     BarCredential { credential: u8 },
     Spend { task: u8, uses: u8 },
     Once { key: u8 },
+    Order { key: u8, hours_ago: u8 },
     Secret { version: u8 },
     Freeze { scope: u8, minutes: u8 },
     Lift { scope: u8 },
@@ -122,6 +124,7 @@ fn beside() -> impl Strategy<Value = Beside> {
         2 => (0..8_u8).prop_map(|credential| Beside::BarCredential { credential }),
         4 => (0..TASKS, 0..3_u8).prop_map(|(task, uses)| Beside::Spend { task, uses }),
         2 => (0..3_u8).prop_map(|key| Beside::Once { key }),
+        2 => (0..3_u8, 0..30_u8).prop_map(|(key, hours_ago)| Beside::Order { key, hours_ago }),
         2 => (0..4_u8).prop_map(|version| Beside::Secret { version }),
         1 => (0..6_u8, 0..3_u8).prop_map(|(scope, minutes)| Beside::Freeze { scope, minutes }),
         1 => (0..4_u8).prop_map(|scope| Beside::Lift { scope }),
@@ -365,6 +368,17 @@ impl World {
                 digest: Digest::of(&[&[*key]]),
                 session: None,
             }),
+            Beside::Order { key, hours_ago } => {
+                let order = Repeat {
+                    key: Digest::of(&[&[*key]]),
+                    request: Digest::of(&[b"order"]),
+                };
+                let mut answered = order.answered(Answer::SecretDeleted, self.now);
+                answered.until = answered
+                    .until
+                    .minus(Duration::from_hours((*hours_ago).into()));
+                Write::Answered(answered)
+            }
             Beside::Freeze { scope, minutes: n } => Write::Freeze(Freeze {
                 until: self.now.plus(minutes(*n)),
                 ..self.freeze(*scope)
@@ -606,6 +620,13 @@ proptest! {
                         world.issued.push(new.id);
                     }
                 }
+                for order in orders(&change) {
+                    let kept = before.answered.get(&order.key);
+                    prop_assert!(kept.is_none_or(|until| *until <= world.now));
+                    prop_assert!(order.until > world.now);
+                    let same = orders(&change).filter(|other| other.key == order.key);
+                    prop_assert_eq!(same.count(), 1);
+                }
                 for n in 0..TASKS {
                     let limit = world.rows.task(task_id(n))
                         .and_then(|task| task.grants.named(&grant_name())?.uses);
@@ -746,4 +767,43 @@ fn grants(mask: u8) -> Grants {
         uses: Some(u32::from(mask >> 6) + 1),
     };
     Grants::new(BTreeMap::from([(grant_name(), grant)]))
+}
+
+fn orders(change: &Change) -> impl Iterator<Item = &Answered> {
+    change.writes.iter().filter_map(|write| {
+        if let Write::Answered(answered) = write {
+            return Some(answered);
+        }
+        None
+    })
+}
+
+#[test]
+fn an_order_is_admitted_once_under_its_key_until_the_key_is_forgotten() {
+    let (now, key) = (Timestamp::from_micros(1), Digest::of(&[b"key"]));
+    let order = |request: &[u8], now| {
+        let request = Digest::of(&[request]);
+        let answered = Repeat { key, request }.answered(Answer::SecretDeleted, now);
+        vec![Write::Answered(answered)]
+    };
+    let mut rows = Rows::default();
+    let first = order(b"one", now);
+    rows.check(&[], &first, now).unwrap();
+    for write in first {
+        rows.apply(write);
+    }
+    // The same order, or another: the key was used.
+    for request in [&b"one"[..], b"other"] {
+        let refused = rows.check(&[], &order(request, now), now);
+        assert_eq!(refused, Err(Refusal::OrderGiven));
+    }
+    let until = rows.answered[&key];
+    rows.check(&[], &order(b"other", until), until).unwrap();
+    let twice = [order(b"one", until), order(b"other", until)].concat();
+    let refused = rows.check(&[], &twice, until);
+    assert!(matches!(refused, Err(Refusal::Illegal(_))), "{refused:?}");
+    let over = order(b"one", now);
+    assert!(rows.check(&[], &over, until).is_err());
+    assert_eq!(rows.forget(until), 0);
+    assert!(rows.answered.is_empty());
 }

@@ -19,6 +19,7 @@ use crate::domain::position::Position;
 use crate::domain::standing::{Held, Standing, Tied};
 use crate::domain::task::Task;
 use crate::domain::time::Timestamp;
+use crate::ledger::answered::Answered;
 use crate::ledger::change::{Change, OnceKind, SealedVersion};
 use crate::ledger::entry::Touch;
 use crate::ledger::rows::Refusal;
@@ -59,6 +60,9 @@ pub trait Store: Listing + inquiry::Inquiry + Audit + Upkeep + Send + Sync {
         until: Timestamp,
         digest: Digest,
     ) -> BoxFuture<'_, Result<Option<OnceUsed>, Down>>;
+
+    /// An order that was carried out under a key, with what it came to.
+    fn answered(&self, realm: Realm, key: Digest) -> BoxFuture<'_, Result<Option<Answered>, Down>>;
 
     /// One credential of a lineage.
     fn credential(

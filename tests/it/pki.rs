@@ -43,6 +43,7 @@ fn order() -> Order {
     Order {
         by: "tester".to_owned(),
         reason: None,
+        repeat: None,
     }
 }
 

@@ -84,8 +84,7 @@ pub(super) async fn finish(
 fn told(results: &[FateView], dead: bool) -> Vec<String> {
     let count = |kind| results.iter().filter(|fate| fate.outcome == kind).count();
     let sum = |of: fn(&TallyView) -> u32| results.iter().map(|f| of(&f.credentials)).sum::<u32>();
-    let (exposed, listed) = (sum(|tally| tally.exposed), sum(|tally| tally.listed));
-    let offline = sum(|tally| tally.expires_at);
+    let exposed = sum(|tally| tally.exposed);
     let mut lines = Vec::new();
     for (kind, word) in [
         (FateKind::Revoked, "revoked"),
@@ -107,16 +106,7 @@ fn told(results: &[FateView], dead: bool) -> Vec<String> {
     match (dead, offline_until(results)) {
         (true, _) => lines.push("everything that can die is dead".to_owned()),
         (false, Some(until)) => {
-            if offline > 0 {
-                lines.push(format!(
-                    "{offline} tokens that are verified offline are good until they expire"
-                ));
-            }
-            if listed > 0 {
-                lines.push(format!(
-                    "{listed} certificates are on the list, and good until they expire for whoever reads none"
-                ));
-            }
+            lines.extend(yet_taken(results));
             lines.push(format!(
                 "all of it is dead by {until}; --wait waits for that"
             ));
@@ -141,15 +131,45 @@ fn told(results: &[FateView], dead: bool) -> Vec<String> {
     lines
 }
 
+/// What somebody may yet take although it is revoked, by the reason for it.
+fn yet_taken(results: &[FateView]) -> Vec<String> {
+    let sum = |of: fn(&TallyView) -> u32| results.iter().map(|f| of(&f.credentials)).sum::<u32>();
+    let kinds = [
+        (
+            sum(|tally| tally.expires_at),
+            "tokens that are verified offline are good until they expire",
+        ),
+        (
+            sum(|tally| tally.propagating),
+            "certificates are on the list within a second, and good until they expire for whoever reads none",
+        ),
+        (
+            sum(|tally| tally.stuck),
+            "certificates should be on the list by now and are not: `writ task show` says why",
+        ),
+        (
+            sum(|tally| tally.listed),
+            "certificates are on the list, and good until they expire for whoever reads none",
+        ),
+    ];
+    let some = kinds.into_iter().filter(|(count, _)| *count > 0);
+    some.map(|(count, what)| format!("{count} {what}"))
+        .collect()
+}
+
 fn all_dead(results: &[FateView]) -> bool {
     results.iter().all(|fate| {
         let TallyView {
             live,
+            propagating,
+            stuck,
             listed,
             expires_at,
             ..
         } = &fate.credentials;
-        fate.outcome != FateKind::Stuck && !is_bar(fate) && live + listed + expires_at == 0
+        fate.outcome != FateKind::Stuck
+            && !is_bar(fate)
+            && live + propagating + stuck + listed + expires_at == 0
     })
 }
 
@@ -181,8 +201,8 @@ mod tests {
 
     #[test]
     fn what_is_not_dead_is_said() {
-        let dead = r#"{"live":0,"revoked":3,"listed":0,"expires_at":0,"exposed":0}"#;
-        let offline = r#"{"live":0,"revoked":0,"listed":1,"expires_at":2,
+        let dead = r#"{"live":0,"revoked":3,"propagating":0,"stuck":0,"listed":0,"expires_at":0,"exposed":0}"#;
+        let offline = r#"{"live":0,"revoked":0,"propagating":4,"stuck":5,"listed":1,"expires_at":2,
             "until":"2026-03-01T10:05:00Z","exposed":0}"#;
         let read = r#"{"live":0,"revoked":0,"listed":0,"expires_at":0,"exposed":1}"#;
         assert!(all_dead(&[fate("revoked", dead), fate("revoked", read)]));
@@ -199,6 +219,8 @@ mod tests {
             "1  stuck",
             "2 tokens that are verified offline",
             "1 certificates are on the list",
+            "4 certificates are on the list within a second",
+            "5 certificates should be on the list by now",
             "dead by 2026-03-01T10:05:00Z",
             "1 secret values",
         ] {

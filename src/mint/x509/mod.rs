@@ -8,6 +8,7 @@ use crate::domain::credential::{CredentialRecord, X509Svid};
 use crate::domain::lineage::Lineage;
 use crate::domain::x509::SubjectKey;
 
+pub mod board;
 pub mod leaf;
 pub mod pem;
 pub mod revocations;

@@ -1,9 +1,7 @@
 //! Lists of certificates that are revoked before their end (RFC 5280 §5): one by each authority that is
 //! trusted, so that whatever it signed can be checked as long as it may live.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,13 +20,6 @@ pub const LIFE: Duration = Duration::from_mins(5);
 /// when it would have expired.
 pub const ROOM: usize = 50_000;
 
-/// The lists as they were last made; nothing is published before the first time.
-#[derive(Default)]
-pub struct Board {
-    lists: RwLock<Option<Arc<Lists>>>,
-    listed: AtomicUsize,
-}
-
 /// Every authority's list, all made at one moment.
 #[derive(Debug)]
 pub struct Lists {
@@ -36,24 +27,7 @@ pub struct Lists {
     by_authority: BTreeMap<String, Bytes>,
     active: String,
     pem: Bytes,
-}
-
-impl Board {
-    pub fn lists(&self) -> Option<Arc<Lists>> {
-        let lists = self.lists.read().unwrap_or_else(PoisonError::into_inner);
-        lists.clone()
-    }
-
-    /// Whether the lists can take in another certificate.
-    pub fn has_room(&self) -> bool {
-        self.listed.load(Ordering::Relaxed) < ROOM
-    }
-
-    pub fn publish(&self, lists: Lists, listed: usize) {
-        let mut published = self.lists.write().unwrap_or_else(PoisonError::into_inner);
-        *published = Some(Arc::new(lists));
-        self.listed.store(listed, Ordering::Relaxed);
-    }
+    revoked: BTreeSet<Serial>,
 }
 
 impl Lists {
@@ -86,7 +60,22 @@ impl Lists {
             active: keys.authority().id.to_string(),
             pem: all.concat().into(),
             by_authority,
+            revoked: revoked.keys().copied().collect(),
         })
+    }
+
+    /// Whether a certificate is on them.
+    pub fn has(&self, serial: &Serial) -> bool {
+        self.revoked.contains(serial)
+    }
+
+    /// How many certificates are on them.
+    pub fn len(&self) -> usize {
+        self.revoked.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.revoked.is_empty()
     }
 
     /// The list of one authority, in DER.

@@ -10,8 +10,8 @@ use writ_keys::KeyRow;
 
 use super::gate::Transaction;
 use super::{
-    Db, bar, binding, certificate, credential, entry, freeze, key, lineage, once, secret, session,
-    source, spent, task,
+    Db, answered, bar, binding, certificate, credential, entry, freeze, key, lineage, once, secret,
+    session, source, spent, task,
 };
 use crate::domain::context::RecordKey;
 use crate::domain::credential::CredentialRecord;
@@ -24,6 +24,7 @@ use crate::domain::position::Position;
 use crate::domain::session::Session;
 use crate::domain::task::{Epoch, Task};
 use crate::domain::time::Timestamp;
+use crate::ledger::answered::Answered;
 use crate::ledger::bar::{Bar, BarKey};
 use crate::ledger::change::{Change, Once, SealedVersion, SourceMark, Write};
 use crate::store::Down;
@@ -66,6 +67,7 @@ impl Batch for SqliteBatch {
             spent::load(db, mac, &keys, &mut rows).await?;
             bar::load(db, mac, &keys, &mut rows).await?;
             freeze::load(db, mac, &keys, &mut rows).await?;
+            answered::load(db, mac, &keys, &mut rows).await?;
             secret::load(db, mac, &keys, &mut rows).await?;
             Ok(rows)
         })
@@ -114,6 +116,7 @@ struct Gathered<'a> {
     spent: BTreeSet<(Realm, TaskId, &'a GrantName)>,
     bars: BTreeMap<(Realm, &'a BarKey), &'a Bar>,
     freezes: BTreeMap<(Realm, &'a FreezeScope), &'a Freeze>,
+    answered: Vec<(Realm, &'a Answered)>,
     marks: BTreeMap<(Realm, &'a RecordKey), &'a SourceMark>,
     sealed: Vec<Sealed<'a>>,
 }
@@ -167,6 +170,7 @@ impl<'a> Gathered<'a> {
             Write::Freeze(freeze) => {
                 self.freezes.insert((realm, &freeze.scope), freeze);
             }
+            Write::Answered(answered) => self.answered.push((realm, answered)),
             Write::Source(mark) => {
                 let latest = self.marks.entry((realm, &mark.record)).or_insert(mark);
                 if latest.observed_at <= mark.observed_at {
@@ -225,6 +229,9 @@ impl<'a> Gathered<'a> {
         }
         if !self.freezes.is_empty() {
             all(freeze::write(db, mac, &self.freezes).await?, &self.freezes)?;
+        }
+        if !self.answered.is_empty() {
+            answered::write(db, mac, &self.answered).await?;
         }
         if !self.marks.is_empty() {
             source::write(db, &self.marks).await?;

@@ -20,6 +20,7 @@ use crate::domain::key::{Digest, Thumbprint};
 use crate::domain::name::{InstanceName, TaskName};
 use crate::domain::standing::{Held, Standing, Tied};
 use crate::domain::time::Timestamp;
+use crate::ledger::answered::Answered;
 use crate::ledger::change::{Change, OnceKind, SealedVersion, Write};
 use crate::ledger::entry::touch_of;
 use crate::seams::Clock;
@@ -28,6 +29,7 @@ use crate::store::view::View;
 use crate::store::writer::{Lanes, Seat, Settings, Signals, Writer};
 use crate::store::{CommitError, Down, OnceUsed, Receipt, Store};
 
+mod answered;
 mod backfill;
 mod bar;
 mod batch;
@@ -236,6 +238,13 @@ impl Store for SqliteStore {
         Box::pin(async move {
             let mut db = self.db.reader().await?;
             once::by_key(&mut db, realm, kind, until, digest).await
+        })
+    }
+
+    fn answered(&self, realm: Realm, key: Digest) -> BoxFuture<'_, Result<Option<Answered>, Down>> {
+        Box::pin(async move {
+            let mut db = self.db.reader().await?;
+            answered::by_key(&mut db, self.db.mac(), realm, key).await
         })
     }
 

@@ -220,6 +220,11 @@ fn migrator() -> Migrator {
             "freeze",
             include_str!("../../../migrations/sqlite/0005_freeze.sql").into_sql_str(),
         ),
+        migration(
+            6,
+            "answered",
+            include_str!("../../../migrations/sqlite/0006_answered.sql").into_sql_str(),
+        ),
     ])
 }
 

@@ -53,7 +53,7 @@ async fn chunk(
     room: u64,
 ) -> Result<u64, Down> {
     let mut did = 0;
-    for statement in [ONCE, BARS, CERTIFICATES, CREDENTIALS, SESSIONS] {
+    for statement in [ONCE, ANSWERED, BARS, CERTIFICATES, CREDENTIALS, SESSIONS] {
         did += delete(db, statement, realm, cutoff, room - did).await?;
         if did == room {
             return Ok(did);
@@ -146,11 +146,17 @@ const NEXT_REALM: &str = "
     SELECT min(realm) FROM (
       SELECT min(realm) AS realm FROM task WHERE realm > ?1
       UNION ALL SELECT min(realm) FROM once WHERE realm > ?1
+      UNION ALL SELECT min(realm) FROM answered WHERE realm > ?1
       UNION ALL SELECT min(realm) FROM bar WHERE realm > ?1)";
 
 const ONCE: &str = "
     DELETE FROM once WHERE realm = ?1 AND (until, digest, kind) IN (
       SELECT until, digest, kind FROM once
+      WHERE realm = ?1 AND until <= ?2 ORDER BY until LIMIT ?3)";
+
+const ANSWERED: &str = "
+    DELETE FROM answered WHERE realm = ?1 AND digest IN (
+      SELECT digest FROM answered INDEXED BY answered_by_until
       WHERE realm = ?1 AND until <= ?2 ORDER BY until LIMIT ?3)";
 
 const BARS: &str = "

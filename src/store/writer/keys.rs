@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::grant::SecretPath;
 use crate::domain::ids::{CredentialId, LineageId, Realm, SessionId, TaskId};
-use crate::domain::key::Thumbprint;
+use crate::domain::key::{Digest, Thumbprint};
 use crate::domain::lineage::Lineage;
 use crate::domain::name::{GrantName, InstanceName, TaskName};
 use crate::domain::task::Epoch;
@@ -27,6 +27,7 @@ pub(in crate::store) struct Keys {
     pub(in crate::store) spent: BTreeSet<(Realm, TaskId, GrantName)>,
     pub(in crate::store) bars: BTreeSet<(Realm, BarKey)>,
     pub(in crate::store) secrets: BTreeSet<(Realm, SecretPath)>,
+    pub(in crate::store) answered: BTreeSet<(Realm, Digest)>,
     /// Whether the freezes are: all of them, because they are few.
     pub(in crate::store) freezes: bool,
 }
@@ -123,6 +124,9 @@ impl Keys {
             | Write::SecretDeleted { .. }
             | Write::Key(_) => {}
             Write::Freeze(_) => self.freezes = true,
+            Write::Answered(answered) => {
+                self.answered.insert((realm, answered.key));
+            }
         }
     }
 
@@ -172,7 +176,8 @@ impl Made {
                 | Write::Secret(_)
                 | Write::SecretDeleted { .. }
                 | Write::Key(_)
-                | Write::Freeze(_) => {}
+                | Write::Freeze(_)
+                | Write::Answered(_) => {}
             }
         }
         made
@@ -195,7 +200,8 @@ pub(super) fn once_keys<'a>(changes: impl Iterator<Item = &'a Change>) -> Vec<(R
             | Write::Secret(_)
             | Write::SecretDeleted { .. }
             | Write::Key(_)
-            | Write::Freeze(_) => None,
+            | Write::Freeze(_)
+            | Write::Answered(_) => None,
         })
         .collect()
 }

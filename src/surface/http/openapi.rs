@@ -134,7 +134,14 @@ fn parameters<S>(route: &Route<S>) -> Vec<Value> {
             "description": parameter.about, "schema": value(parameter),
         })
     });
-    open.chain(query).chain(proof).collect()
+    let once = route.once.then(|| {
+        json!({
+            "name": "Idempotency-Key", "in": "header", "required": false,
+            "description": "Under the same key the same order is carried out once, and answered as it was for a day",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!#-+\\--:<-\\[\\]-~]+$" },
+        })
+    });
+    open.chain(query).chain(proof).chain(once).collect()
 }
 
 fn value(parameter: &Parameter) -> Value {

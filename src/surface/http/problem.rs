@@ -38,6 +38,7 @@ pub const fn status(kind: Kind) -> StatusCode {
         Kind::Target | Kind::Scope | Kind::Denied => StatusCode::FORBIDDEN,
         Kind::Absent => StatusCode::NOT_FOUND,
         Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Contradicted => StatusCode::UNPROCESSABLE_ENTITY,
         Kind::Undetermined => StatusCode::SERVICE_UNAVAILABLE,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -113,7 +114,8 @@ pub fn log(error: &Error) {
         | Kind::Scope
         | Kind::Denied
         | Kind::Absent
-        | Kind::Conflict => {
+        | Kind::Conflict
+        | Kind::Contradicted => {
             tracing::debug!(code, field, internal, client, trace_id, "refused: {text}");
         }
     }

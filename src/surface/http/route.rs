@@ -30,6 +30,8 @@ pub struct Route<S = Arc<Public>> {
     pub takes: Takes,
     /// Whether a `DPoP` header is looked at (RFC 9449 §4).
     pub proof: bool,
+    /// Whether an `Idempotency-Key` is: the order is carried out once under it.
+    pub once: bool,
     /// What an answer that is no refusal has for a status, and its body.
     pub status: StatusCode,
     pub answer: Content,
@@ -170,6 +172,7 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
             query: &[],
             takes: Takes::Nothing,
             proof: false,
+            once: false,
             status: StatusCode::OK,
             answer: Content::Nothing,
             refuses: Refuses::Problem,
@@ -206,6 +209,11 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
 
     pub const fn with_proof(mut self) -> Self {
         self.proof = true;
+        self
+    }
+
+    pub const fn once(mut self) -> Self {
+        self.once = true;
         self
     }
 

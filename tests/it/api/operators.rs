@@ -370,3 +370,45 @@ async fn a_value_that_is_empty_or_has_no_end_is_refused_by_every_route_that_take
     assert_eq!(asked, 4);
     walk.assert_untouched().await;
 }
+
+/// What given again changes nothing, or sets the same once more.
+const NATURAL: [&str; 7] = [
+    "revoke_task",
+    "close_task",
+    "revoke",
+    "freeze",
+    "put_secret",
+    // They change nothing the first time either.
+    "find",
+    "preview_revocation",
+];
+
+#[tokio::test]
+async fn each_order_may_be_given_again_by_its_nature_or_under_a_key_and_a_bad_key_orders_nothing() {
+    let walk = Walk::new().await;
+    let mut keyed = 0;
+    for route in table().routes() {
+        if route.method == Method::GET {
+            assert!(!route.once, "{} orders nothing", route.path);
+            continue;
+        }
+        let natural = NATURAL.contains(&route.name);
+        assert_ne!(natural, route.once, "{} {}", route.method, route.path);
+        if natural {
+            continue;
+        }
+        for bad in ["", "\"", "two words", &"x".repeat(129)] {
+            let headers = [("content-type", kind(route)), ("idempotency-key", bad)];
+            let body = Bytes::from(honest(route));
+            let method = route.method.clone();
+            let answer = walk
+                .desk
+                .ask(method, &filled(route.path), body, &headers)
+                .await;
+            assert_malformed(&answer, route, bad);
+        }
+        keyed += 1;
+    }
+    assert_eq!(keyed, 5);
+    walk.assert_untouched().await;
+}

@@ -6,6 +6,7 @@ mod drain;
 mod handshake;
 mod init;
 mod lines;
+mod orders;
 mod redaction;
 mod refusals;
 mod restart;

@@ -148,6 +148,7 @@ async fn an_end_by_context_and_an_end_by_an_operator_do_not_hide_each_other() {
     let order = Order {
         by: "uid:0".to_owned(),
         reason: None,
+        repeat: None,
     };
     let revoke = writ::broker::revoke::Ending::Revoke;
     let reach = held

@@ -14,6 +14,7 @@ async fn put_secret(broker: &Broker) {
     let order = writ::broker::revoke::Order {
         by: "uid:0".to_owned(),
         reason: None,
+        repeat: None,
     };
     let value = "hunter2".to_owned().into();
     let path = PATH.parse().unwrap();

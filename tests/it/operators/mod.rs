@@ -3,6 +3,7 @@
 mod find;
 mod freeze;
 mod lists;
+mod repeat;
 mod revoke;
 mod scope;
 mod why;

@@ -105,7 +105,8 @@ fn introspection(code: Code) -> String {
         | Kind::Scope
         | Kind::Denied
         | Kind::Absent
-        | Kind::Conflict => "200 inactive".to_owned(),
+        | Kind::Conflict
+        | Kind::Contradicted => "200 inactive".to_owned(),
     }
 }
 

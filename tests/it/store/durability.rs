@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use writ::domain::freeze::{Freeze, FreezeScope};
+use writ::domain::ids::Realm;
+use writ::domain::key::Digest;
 use writ::domain::position::Position;
 use writ::domain::task::Epoch;
+use writ::ledger::answered::{Answer, Repeat};
 use writ::ledger::bar::BarKey;
 use writ::ledger::change::Write;
 use writ::ledger::entry::Life;
@@ -164,4 +167,34 @@ pub(super) async fn a_freeze_binds_after_a_restart_until_it_is_lifted(world: Wor
     let world = world.restarted().await;
     assert_eq!(world.store.view().frozen_until(&scope, NOW), None);
     world.store.commit(job.issue()).await.unwrap();
+}
+
+pub(super) async fn an_order_is_known_by_its_key_after_a_restart_until_its_time_is_over(
+    world: World,
+) {
+    let job = Job::new("1/1", "a");
+    world.store.commit(job.open()).await.unwrap();
+    let repeat = Repeat {
+        key: Digest::of(&[b"key"]),
+        request: Digest::of(&[b"request"]),
+    };
+    let answered = repeat.answered(Answer::Task(Box::new(job.task.clone())), NOW);
+    let write = || job.issuing(vec![], vec![Write::Answered(answered.clone())]);
+    world.store.commit(write()).await.unwrap();
+    assert_eq!(refusal(&world, write()).await, Refusal::OrderGiven);
+    let world = world.restarted().await;
+    assert_eq!(refusal(&world, write()).await, Refusal::OrderGiven);
+    let kept = world.store.answered(REALM, repeat.key).await.unwrap();
+    assert_eq!(kept, Some(answered.clone()));
+    let other = world
+        .store
+        .answered(Realm::from_number(7), repeat.key)
+        .await;
+    assert_eq!(other.unwrap(), None);
+    world.store.sweep(answered.until, 10_000).await.unwrap();
+    let kept = world.store.answered(REALM, repeat.key).await.unwrap();
+    assert!(kept.is_some(), "it was swept before its grace was over");
+    let later = answered.until.plus(Duration::from_hours(2));
+    world.store.sweep(later, 10_000).await.unwrap();
+    assert_eq!(world.store.answered(REALM, repeat.key).await.unwrap(), None);
 }

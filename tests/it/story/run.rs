@@ -15,6 +15,7 @@ fn operator() -> Order {
     Order {
         by: "uid:0".to_owned(),
         reason: None,
+        repeat: None,
     }
 }
 

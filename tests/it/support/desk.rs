@@ -67,17 +67,26 @@ impl Desk {
         self.ask(Method::POST, "/api/v1/find", body, &[]).await
     }
 
-    pub async fn ask(
+    /// Sits at the admin socket of a server that runs for itself.
+    pub fn at(socket: PathBuf) -> Self {
+        Self {
+            socket,
+            _open: CancellationToken::new().drop_guard(),
+        }
+    }
+
+    /// Asks a broker that may be gone before it has answered.
+    pub async fn try_ask(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
         headers: &[(&str, &str)],
-    ) -> Answer {
-        let stream = UnixStream::connect(&self.socket).await.unwrap();
+    ) -> Option<Answer> {
+        let stream = UnixStream::connect(&self.socket).await.ok()?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
-            .unwrap();
+            .ok()?;
         tokio::spawn(connection);
         let mut request = Request::builder()
             .method(method)
@@ -87,14 +96,25 @@ impl Desk {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body)).unwrap();
-        let response = within(sender.send_request(request)).await.unwrap();
+        let response = within(sender.send_request(request)).await.ok()?;
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Answer {
+        let body = body.collect().await.ok()?.to_bytes();
+        Some(Answer {
             status: parts.status,
             headers: parts.headers,
             json: serde_json::from_slice(&body).unwrap_or(Value::Null),
-        }
+        })
+    }
+
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let answer = self.try_ask(method, path, body, headers).await;
+        answer.expect("the broker did not answer")
     }
 
     /// Runs a subcommand of the real binary at this desk.

@@ -92,6 +92,7 @@ pub fn order() -> Order {
     Order {
         by: "uid:0".to_owned(),
         reason: Some("a test".to_owned()),
+        repeat: None,
     }
 }
 

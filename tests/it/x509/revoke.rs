@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use writ::broker::administer::Haste;
-use writ::broker::outstanding::CredentialState;
-use writ::broker::revoke::{Ending, TaskRef};
-use writ::domain::credential::CredentialRecord;
+use writ::broker::revoke::Ending;
 use writ::jobs::revocations::{Report, Revocations};
 use writ::seams::Clock as _;
 use writ_keys::{KeyState, Purpose};
@@ -69,16 +67,59 @@ async fn a_certificate_is_on_the_list_with_the_next_turn_after_its_task_was_revo
 }
 
 #[tokio::test]
-async fn the_operator_is_told_that_the_lists_say_so() {
+async fn the_operator_is_told_what_the_lists_say_of_a_certificate_and_what_hinders_them() {
     let desk = Desk::new();
     let (held, answer) = certified(&desk).await;
+    let night = Night::open(&held.broker);
+    let state = async || {
+        let found = night.find(answer.text("id")).await;
+        let one = &found.json["found"][0]["credential"];
+        (one["state"].clone(), one["why"].clone())
+    };
+    assert_eq!(state().await, (json!("live"), Value::Null));
+    held.end_task(Ending::Revoke).await;
+    // Ended here, and whoever reads the list as it is would take it.
+    assert_eq!(state().await, (json!("propagating"), Value::Null));
+    assert_eq!(held.believed_by_lists(&desk, &answer).await, Ok(()));
+    held.broker.pass(Duration::from_secs(3)).await;
+    let (stuck, why) = state().await;
+    assert_eq!(stuck, "stuck");
+    assert!(
+        why.as_str().unwrap().contains("no list has been made"),
+        "{why}"
+    );
+    let shown = night
+        .run(&["task", "show", held.first.text("task")], "")
+        .await;
+    assert!(
+        shown.out.contains("not on the list yet: no list"),
+        "{shown:?}"
+    );
+    let order = json!({ "tasks": [held.first.text("task")] });
+    let again = night.post("/api/v1/revocations", &order).await;
+    let tally = &again.json["results"][0]["credentials"];
+    assert_eq!((&tally["stuck"], &tally["listed"]), (&json!(1), &json!(0)));
+    assert!(is_listed(&held, &desk, &answer).await);
+    assert_eq!(state().await, (json!("listed"), Value::Null));
+}
+
+#[tokio::test]
+async fn lists_of_a_replica_that_is_behind_the_log_are_stuck_for_that() {
+    let desk = Desk::new();
+    let (held, answer) = certified(&desk).await;
+    held.end_task(Ending::Revoke).await;
+    held.broker.clock.advance(Duration::from_secs(30));
     let broker = &held.broker.wired.broker;
-    let which = TaskRef::Id(held.task());
-    let reach = broker.end_task(&which, Ending::Revoke, &order()).await;
-    let reached = reach.unwrap().credentials;
-    let of = |(one, _): &&(CredentialRecord, _)| one.id.to_string() == answer.text("id");
-    let (_, state) = reached.iter().find(of).unwrap();
-    assert_eq!(*state, CredentialState::Listed);
+    let mut job = Revocations::new(Arc::clone(broker));
+    assert!(job.run(broker.clock.now()).await.is_err());
+    let night = Night::open(&held.broker);
+    let found = night.find(answer.text("id")).await;
+    let one = &found.json["found"][0]["credential"];
+    assert_eq!(one["state"], "stuck", "{found:?}");
+    assert!(
+        one["why"].as_str().unwrap().contains("behind the log"),
+        "{found:?}"
+    );
 }
 
 #[tokio::test]
@@ -245,7 +286,7 @@ async fn a_certificate_that_a_condition_or_its_id_revokes_is_said_to_be_good_wit
         let report: Value = serde_json::from_str(&said.out).unwrap();
         let credentials = &report["results"][0]["credentials"];
         assert_eq!(
-            (&credentials["listed"], &report["dead"]),
+            (&credentials["propagating"], &report["dead"]),
             (&json!(1), &json!(false))
         );
         assert_eq!(credentials["until"], answer.json["expires_at"]);

@@ -98,6 +98,7 @@ pub const fn advice(code: Code) -> &'static str {
         Code::RoleRequired => "ask somebody with that role; operators.role says who has which",
         Code::NotFound => "check the id or name; `writ task list` shows what there is",
         Code::Conflict => "look at it again: somebody else changed it first",
+        Code::IdempotencyKeyReused => "take a new key for another order; the first was carried out",
         Code::ContextUnavailable => {
             "nothing was revoked; see whether the source answers, and its rate limit"
         }

@@ -34,6 +34,9 @@ pub struct CredentialView {
     pub issued_at: When,
     pub expires_at: When,
     pub state: StateView,
+    /// Why it is stuck.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub why: Option<String>,
     pub once_revoked: RecallView,
 }
 
@@ -74,6 +77,10 @@ pub enum StateView {
     Expired,
     /// Refused wherever it is shown.
     Revoked,
+    /// Revoked here, and not yet on the list of what is: whoever reads the list takes it. A second at most.
+    Propagating,
+    /// The same, and the list should have said so by now: `why` tells what hinders it.
+    Stuck,
     /// Revoked, and on the list of what is: whoever reads the list refuses it, with a copy that is five
     /// minutes old at most.
     Listed,
@@ -105,6 +112,16 @@ impl From<&(CredentialRecord, CredentialState)> for CredentialView {
             issued_at: record.issued_at.into(),
             expires_at: record.expires_at.into(),
             state: StateView::from(*state),
+            why: match state {
+                CredentialState::Stuck(why) => Some(why.as_str().to_owned()),
+                CredentialState::Live
+                | CredentialState::Expired
+                | CredentialState::Revoked
+                | CredentialState::Propagating
+                | CredentialState::Listed
+                | CredentialState::ExpiresAt
+                | CredentialState::Exposed => None,
+            },
             once_revoked: RecallView::from(record.recall),
         }
     }
@@ -138,6 +155,8 @@ impl From<CredentialState> for StateView {
             CredentialState::Live => Self::Live,
             CredentialState::Expired => Self::Expired,
             CredentialState::Revoked => Self::Revoked,
+            CredentialState::Propagating => Self::Propagating,
+            CredentialState::Stuck(_) => Self::Stuck,
             CredentialState::Listed => Self::Listed,
             CredentialState::ExpiresAt => Self::ExpiresAt,
             CredentialState::Exposed => Self::Exposed,

@@ -2,8 +2,8 @@
 
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use utoipa::ToSchema;
 
@@ -34,7 +34,7 @@ pub(super) struct Sent<T>(pub(super) T);
 pub(super) struct SentOrNot<T>(pub(super) T);
 
 /// What an operator opens, and for whom.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "task": "desk/case/4711", "profile": "support",
@@ -49,7 +49,7 @@ pub(super) struct Opening {
 }
 
 /// Why something is ordered.
-#[derive(Deserialize, Default, ToSchema)]
+#[derive(Serialize, Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "reason": "token in a public log" }))]
 pub(super) struct Reason {
@@ -169,6 +169,7 @@ pub(super) fn order_for(operator: &Operator, reason: Option<String>) -> Result<O
     Ok(Order {
         by: operator.as_str().to_owned(),
         reason,
+        repeat: None,
     })
 }
 
@@ -177,6 +178,7 @@ pub(super) fn plain_order(operator: &Operator) -> Order {
     Order {
         by: operator.as_str().to_owned(),
         reason: None,
+        repeat: None,
     }
 }
 

@@ -189,7 +189,8 @@ fn ended(write: &Write) -> Option<EndedView> {
         | Write::Secret(_)
         | Write::SecretDeleted { .. }
         | Write::Key(_)
-        | Write::Freeze(_) => return None,
+        | Write::Freeze(_)
+        | Write::Answered(_) => return None,
     };
     Some(EndedView { what, id })
 }

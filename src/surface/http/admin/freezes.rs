@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::decode::{Reason, Sent, SentOrNot};
 use super::failed::Failed;
 use super::gate::Operator;
+use super::repeat::Key;
 use super::when::When;
 use super::{Answer, Shared, decode};
 use crate::domain::freeze::{Freeze, FreezeScope};
@@ -72,10 +73,13 @@ pub(super) async fn lift(
     State(state): Shared,
     Segment(scope): Segment,
     Extension(operator): Extension<Operator>,
+    key: Key,
     SentOrNot(told): SentOrNot<Reason>,
 ) -> Answer<FreezeView> {
     let scope: FreezeScope = decode::parse(&scope, "scope")?;
-    let order = decode::order(&operator, told)?;
+    let repeat = key.of(&operator, "lift_freeze", &(&scope, &told))?;
+    let mut order = decode::order(&operator, told)?;
+    order.repeat = repeat;
     let lifted = state.broker.lift(&scope, &order).await?;
     Ok(Json(FreezeView::from(&lifted)))
 }

@@ -10,9 +10,11 @@ use writ_keys::{KeyRow, KeyState, Purpose};
 use super::decode::{Sent, SentOrNot};
 use super::failed::Failed;
 use super::gate::Operator;
+use super::repeat::Key;
 use super::when::When;
 use super::{Answer, Shared, decode};
 use crate::broker::administer::Haste;
+use crate::broker::revoke::Order;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
 use crate::surface::http::segment::Segment;
@@ -60,10 +62,14 @@ pub(super) async fn list(State(state): Shared) -> Answer<KeyList> {
 pub(super) async fn prepare(
     State(state): Shared,
     Extension(operator): Extension<Operator>,
+    key: Key,
     Sent(wanted): Sent<NewKey>,
 ) -> Result<(StatusCode, Json<KeyView>), Failed> {
     let purpose: Purpose = decode::parse(&wanted.purpose, "purpose")?;
-    let order = decode::plain_order(&operator);
+    let order = Order {
+        repeat: key.of(&operator, "prepare_key", &wanted)?,
+        ..decode::plain_order(&operator)
+    };
     let row = state.broker.prepare_key(purpose, &order).await?;
     Ok((StatusCode::CREATED, Json(KeyView::from(&row))))
 }
@@ -72,6 +78,7 @@ pub(super) async fn step(
     State(state): Shared,
     Segment((id, step)): Segment<(String, String)>,
     Extension(operator): Extension<Operator>,
+    key: Key,
     SentOrNot(wanted): SentOrNot<KeyStep>,
 ) -> Answer<KeyView> {
     let next = state_after(&step)?;
@@ -80,7 +87,10 @@ pub(super) async fn step(
     } else {
         Haste::Patient
     };
-    let order = decode::plain_order(&operator);
+    let order = Order {
+        repeat: key.of(&operator, "move_key", &(&id, step, &wanted))?,
+        ..decode::plain_order(&operator)
+    };
     let row = state.broker.move_key(&id, next, haste, &order).await?;
     Ok(Json(KeyView::from(&row)))
 }

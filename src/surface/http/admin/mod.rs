@@ -32,6 +32,7 @@ pub mod keys;
 mod list;
 pub mod login;
 pub mod night;
+mod repeat;
 pub mod revocations;
 mod routes;
 pub mod secrets;

@@ -64,11 +64,17 @@ pub struct MatchView {
 pub struct TallyView {
     pub live: u32,
     pub revoked: u32,
+    /// Certificates that are revoked and not on the lists yet: a second at most.
+    #[serde(default)]
+    pub propagating: u32,
+    /// Certificates that are revoked and should be on the lists by now.
+    #[serde(default)]
+    pub stuck: u32,
     /// Certificates that are revoked and on the lists: taken by whoever reads none until they expire.
     pub listed: u32,
     /// Revoked, and taken by whoever verifies offline until they expire.
     pub expires_at: u32,
-    /// When the last expires of those that are listed or verified offline.
+    /// When the last expires of those that are revoked and may yet be taken by somebody.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub until: Option<When>,
     /// Secrets that were read: rotate them.
@@ -234,6 +240,8 @@ impl From<&Tally> for TallyView {
         Self {
             live: tally.live,
             revoked: tally.revoked,
+            propagating: tally.propagating,
+            stuck: tally.stuck,
             listed: tally.listed,
             expires_at: tally.offline,
             until: tally.offline_until.map(When::from),

@@ -58,7 +58,8 @@ fn with_tasks(table: Table) -> Table {
         .about("Opens the task of a case for a workload that the case does not name.")
         .takes(Takes::Json(Shape::of::<Opening>()))
         .answers(StatusCode::OK, Content::json::<TaskView>())
-        .refuses(Refuses::Problem, ORDER);
+        .once()
+        .refuses(Refuses::Problem, ONCE);
     let show = Route::get("/api/v1/tasks/{task}", "show_task", tasks::show)
         .about("A task, by its id or by its name with each slash as %2F.")
         .answers(StatusCode::OK, Content::json::<TaskDetail>())
@@ -124,7 +125,8 @@ fn with_freezes(table: Table) -> Table {
         .about("Ends a freeze before its time.")
         .takes(Takes::JsonOrNothing(Shape::of::<Reason>()))
         .answers(StatusCode::OK, Content::json::<FreezeView>())
-        .refuses(Refuses::Problem, ORDER);
+        .once()
+        .refuses(Refuses::Problem, ONCE);
     table
         .with(Viewer, list)
         .with(Operator, freeze)
@@ -161,7 +163,8 @@ fn with_secrets(table: Table) -> Table {
     let delete = Route::delete(at, "delete_secret", secrets::delete)
         .about("Deletes every version of a secret.")
         .answers(StatusCode::NO_CONTENT, Content::Nothing)
-        .refuses(Refuses::Problem, ORDER);
+        .once()
+        .refuses(Refuses::Problem, ONCE);
     table
         .with(Viewer, list)
         .with(Admin, store)
@@ -177,12 +180,14 @@ fn with_keys(table: Table) -> Table {
         .about("Makes another key of a purpose. It signs nothing before it is activated.")
         .takes(Takes::Json(Shape::of::<NewKey>()))
         .answers(StatusCode::CREATED, Content::json::<KeyView>())
-        .refuses(Refuses::Problem, ORDER);
+        .once()
+        .refuses(Refuses::Problem, ONCE);
     let step = Route::post("/api/v1/keys/{id}/{step}", "move_key", keys::step)
         .about("Tells a key to `activate`, `retire` or `withdraw`.")
         .takes(Takes::JsonOrNothing(Shape::of::<KeyStep>()))
         .answers(StatusCode::OK, Content::json::<KeyView>())
-        .refuses(Refuses::Problem, ORDER);
+        .once()
+        .refuses(Refuses::Problem, ONCE);
     table
         .with(Viewer, list)
         .with(Admin, prepare)
@@ -218,3 +223,6 @@ const SHOW: &[u16] = &[400, 401, 403, 404, 503];
 
 /// The same, and what stands in the way of an order.
 const ORDER: &[u16] = &[400, 401, 403, 404, 409, 503];
+
+/// The same, and a key that came with another order.
+const ONCE: &[u16] = &[400, 401, 403, 404, 409, 422, 503];

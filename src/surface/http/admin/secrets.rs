@@ -12,8 +12,10 @@ use zeroize::Zeroizing;
 use super::failed::Failed;
 use super::gate::Operator;
 use super::list::List;
+use super::repeat::Key;
 use super::when::When;
 use super::{Answer, Shared, decode};
+use crate::broker::revoke::Order;
 use crate::domain::grant::SecretPath;
 use crate::domain::secret::Secret;
 use crate::error::Error;
@@ -91,9 +93,13 @@ pub(super) async fn delete(
     State(state): Shared,
     Segment(path): Segment,
     Extension(operator): Extension<Operator>,
+    key: Key,
 ) -> Result<StatusCode, Failed> {
     let path: SecretPath = decode::parse(&path, "path")?;
-    let order = decode::plain_order(&operator);
+    let order = Order {
+        repeat: key.of(&operator, "delete_secret", &path)?,
+        ..decode::plain_order(&operator)
+    };
     state.broker.delete_secret(&path, &order).await?;
     Ok(StatusCode::NO_CONTENT)
 }

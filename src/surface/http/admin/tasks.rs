@@ -8,6 +8,7 @@ use super::decode::{Opening, Reason, Sent, SentOrNot};
 use super::failed::Failed;
 use super::gate::Operator;
 use super::list::List;
+use super::repeat::Key;
 use super::task_view::{Ended, TaskDetail, TaskPage, TaskView};
 use super::{AdminState, Answer, Shared, decode};
 use crate::broker::revoke::{Ending, TaskRef};
@@ -32,11 +33,14 @@ pub(super) async fn list(
 pub(super) async fn open(
     State(state): Shared,
     Extension(operator): Extension<Operator>,
+    key: Key,
     Sent(opening): Sent<Opening>,
 ) -> Answer<TaskView> {
-    let (opened, order) = decode::opening(&operator, opening)?;
+    let repeat = key.of(&operator, "open_task", &opening)?;
+    let (opened, mut order) = decode::opening(&operator, opening)?;
+    order.repeat = repeat;
     let task = state.broker.open_task(&opened, &order).await?;
-    Ok(Json(TaskView::of(&task, state.broker.clock.now())))
+    Ok(Json(TaskView::of(&task, task.opened_at)))
 }
 
 pub(super) async fn show(State(state): Shared, Segment(task): Segment) -> Answer<TaskDetail> {

@@ -197,6 +197,7 @@ impl Decision {
                 | Kind::Unauthenticated
                 | Kind::Absent
                 | Kind::Conflict
+                | Kind::Contradicted
                 | Kind::Undetermined
                 | Kind::Internal => Err(error),
             },

@@ -28,7 +28,9 @@ pub fn outcome(code: Code, asked: Asked) -> (StatusCode, &'static str) {
         Kind::Malformed if code == Code::GrantTypeUnsupported => (bad, "unsupported_grant_type"),
         // RFC 9396 §5.
         _ if code == Code::AuthorizationDetailsInvalid => (bad, "invalid_authorization_details"),
-        Kind::Malformed | Kind::Absent | Kind::Conflict => (bad, "invalid_request"),
+        Kind::Malformed | Kind::Absent | Kind::Conflict | Kind::Contradicted => {
+            (bad, "invalid_request")
+        }
         // RFC 9449 §5: what is missing or wrong is the proof.
         _ if matches!(code, Code::ProofInvalid | Code::ProofRequired) => {
             (bad, "invalid_dpop_proof")
