@@ -17,6 +17,7 @@ test: ## Run every test, other people's clients included
 	cargo test --workspace --locked
 	cargo build --package writ-practice --bin writ-practice --locked
 	node tests/peers/schemas/check.mjs $(TARGET)/debug/writ-practice
+	tests/pages/follow $(TARGET)/debug $$(grep -l '^```console terminal' docs/*/*.md)
 
 lint: ## Check form and lints; warnings are errors
 	cargo fmt --all --check

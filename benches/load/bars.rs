@@ -45,6 +45,9 @@ pub(crate) fn judge(report: &Report, floor: &Floor) -> Vec<Verdict> {
     if let Some(first) = window(Path::IntrospectFirst) {
         verdicts.push(at_least("introspect, first", 10_000.0, first.rate, "/s"));
     }
+    if let Some(read) = window(Path::CheckRead) {
+        verdicts.push(at_least("check, a read", 25_000.0, read.rate, "/s"));
+    }
     if let (Some(paced), Some(empty)) = (window(Path::IntrospectPaced), &report.empty_paced) {
         let wanted = empty.p99_ms + PACED_OVER_EMPTY_MS;
         verdicts.push(at_most(

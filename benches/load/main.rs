@@ -6,6 +6,7 @@
 //! spoken to.
 
 mod bars;
+mod checks;
 mod client;
 mod drive;
 mod empty;

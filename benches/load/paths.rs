@@ -6,6 +6,7 @@ use serde::Deserialize;
 use tokio::runtime::Runtime;
 use writ_practice::client::SessionKey;
 
+use crate::checks;
 use crate::client::{Answer, Target};
 use crate::drive::{Driven, Load, Window, median};
 use crate::empty;
@@ -65,6 +66,7 @@ impl<'a> Broker<'a> {
     pub(crate) fn all(&self, report: &mut Report) -> Result<(), Fault> {
         let tokens = self.exchange(report, 0)?;
         self.introspect(report, &tokens, 0)?;
+        checks::all(self, report, &tokens)?;
         self.revoke(report, &tokens)?;
         self.bound(report)?;
         let readers = self.readers()?;

@@ -28,6 +28,12 @@ pub(crate) enum Path {
     Secret,
     Revoke,
     JwtSvid,
+    /// An action that changes nothing, whose record may follow.
+    CheckRead,
+    /// One that waits for its record.
+    CheckWrite,
+    /// Twenty of the first kind in one request.
+    CheckTwenty,
     /// By an access token.
     X509,
     /// By the certificate before it, over connections that were opened with it.
@@ -69,6 +75,9 @@ impl Path {
             Self::Secret => "secret",
             Self::Revoke => "revoke",
             Self::JwtSvid => "jwt_svid",
+            Self::CheckRead => "check_read",
+            Self::CheckWrite => "check_write",
+            Self::CheckTwenty => "check_twenty",
             Self::X509 => "x509",
             Self::RenewMtls => "renew_mtls",
         }
@@ -84,7 +93,13 @@ impl Path {
             Self::Renew | Self::X509 | Self::RenewMtls => verify + sign,
             Self::JwtSvid => sign,
             Self::IntrospectFirst => verify,
-            Self::IntrospectSeen | Self::IntrospectPaced | Self::Secret | Self::Revoke => 0.0,
+            Self::IntrospectSeen
+            | Self::IntrospectPaced
+            | Self::CheckRead
+            | Self::CheckWrite
+            | Self::CheckTwenty
+            | Self::Secret
+            | Self::Revoke => 0.0,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The requests of every path, as bytes.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
+use serde::Deserialize;
 use url::form_urlencoded::Serializer;
 use writ::seams::{Clock as _, SystemClock};
 use writ::surface::http::{oauth, svid};
@@ -68,6 +69,25 @@ impl Requests {
     pub(crate) fn introspect(&self, token: &str) -> Bytes {
         let form = form(&[("token", token)]);
         self.post(oauth::INTROSPECT, &[("authorization", &self.server)], &form)
+    }
+
+    /// One action for the holder of a token, or as many of the same as are wanted.
+    pub(crate) fn check(&self, token: &str, action: &str, times: usize) -> Result<Bytes, Fault> {
+        let claims = token.split('.').nth(1).unwrap_or_default();
+        let claims = URL_SAFE_NO_PAD.decode(claims).map_err(Fault::of)?;
+        let claims: Claims = serde_json::from_slice(&claims).map_err(Fault::of)?;
+        let mut body = serde_json::json!({
+            "subject": {"type": "workload", "id": claims.sub, "properties": {"access_token": token}},
+            "action": {"name": action},
+            "resource": {"type": "host", "id": "db-7"},
+        });
+        let mut path = "/access/v1/evaluation";
+        if let (true, Some(body)) = (times > 1, body.as_object_mut()) {
+            path = "/access/v1/evaluations";
+            let same = vec![serde_json::json!({}); times];
+            body.insert("evaluations".to_owned(), same.into());
+        }
+        Ok(self.json(path, &[("authorization", &self.server)], &body))
     }
 
     pub(crate) fn revoke(&self, token: &str) -> Bytes {
@@ -145,4 +165,10 @@ fn evidence(token: &str, audience: Option<&str>) -> String {
 
 fn form(pairs: &[(&str, &str)]) -> String {
     Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+/// Whose token it is.
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
 }

@@ -21,6 +21,9 @@ pub struct DevArgs {
     /// Where the database, the keys and the admin socket are kept; a temporary directory by default
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Make the authority, the certificate and the configuration there, and end
+    #[arg(long, requires = "data")]
+    pub prepare: bool,
     /// The loopback address to listen on
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8420")]
     pub listen: SocketAddr,
@@ -74,6 +77,10 @@ pub async fn run(args: DevArgs) -> Result<(), CliError> {
     std::fs::write(&file, dev_text(&dev))
         .map_err(|e| local("the configuration cannot be written", e))?;
     let config = super::config::load(&file)?;
+    if args.prepare {
+        return super::out::complain(&prepared(&dev, &tls))
+            .map_err(|e| local("what was made cannot be told", e));
+    }
     let stop = CancellationToken::new();
     tokio::spawn({
         let stop = stop.clone();
@@ -190,6 +197,15 @@ fn banner(dev: &Dev, tls: &DevTls) -> String {
 ",
         data = shown(&dev.data),
         config = shown(&dev.data.join("writ.toml")),
+    )
+}
+
+/// What is said where only the files were wanted.
+fn prepared(dev: &Dev, tls: &DevTls) -> String {
+    format!(
+        "{data} has an authority ({ca}), a certificate and key for localhost, and writ.toml",
+        data = shown(&dev.data),
+        ca = shown(&tls.ca),
     )
 }
 

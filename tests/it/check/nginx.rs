@@ -103,11 +103,9 @@ fn configuration(issuer: &str, service: std::net::SocketAddr, at: Ipv4Addr) -> S
 /// Where `tests/setup` put it, if it is not installed.
 fn program() -> std::path::PathBuf {
     let own = peers("nginx").join("usr/sbin/nginx");
-    if own.exists() {
-        own
-    } else {
-        "/usr/sbin/nginx".into()
-    }
+    let mut known = [own, "/usr/sbin/nginx".into()].into_iter();
+    let found = known.find(|path| path.exists());
+    found.expect("it is not installed: run tests/setup")
 }
 
 /// A service that says whose each request is.
