@@ -9,7 +9,8 @@ use super::CliError;
 use super::out::Out;
 use crate::config::{self, Config, Problem};
 use crate::decide::engine::PolicySet;
-use crate::decide::load::PolicySource;
+use crate::decide::lint::Names;
+use crate::decide::load::{PolicyError, PolicySource};
 use crate::surface::settings::TlsSource;
 
 #[derive(Debug, Subcommand)]
@@ -69,14 +70,29 @@ fn check(file: &Path, out: &mut Out) -> Result<(), CliError> {
 }
 
 /// Compiles the policies as the broker would.
-pub(super) fn policies(config: &Config) -> Result<PolicySet, crate::decide::load::PolicyError> {
+pub(super) fn policies(config: &Config) -> Result<PolicySet, PolicyError> {
+    PolicySet::load(&policy_sources(config))
+}
+
+/// The policies that a broker of this configuration would load.
+pub(super) fn policy_sources(config: &Config) -> Vec<PolicySource> {
     let shipped = config.policies.shipped.then(PolicySource::shipped);
     let own = config.policies.own.iter().map(|policy| PolicySource {
         name: policy.name.clone(),
         text: policy.text.clone(),
     });
-    let sources: Vec<_> = shipped.into_iter().chain(own).collect();
-    PolicySet::load(&sources)
+    shipped.into_iter().chain(own).collect()
+}
+
+/// What policies can name of this configuration.
+pub(super) fn names(config: &Config) -> Names {
+    let profiles = &config.broker.profiles;
+    let grants = profiles.iter().flat_map(|profile| profile.grants.keys());
+    Names {
+        profiles: profiles.iter().map(|p| p.name.to_string()).collect(),
+        grants: grants.map(ToString::to_string).collect(),
+        sources: config.issuers.iter().map(|i| i.name.to_string()).collect(),
+    }
 }
 
 fn summary(config: &Config) -> Vec<String> {

@@ -26,6 +26,7 @@ mod key;
 mod login;
 mod oidc;
 mod out;
+mod policy;
 mod profile;
 mod remote;
 mod resource_server;
@@ -108,6 +109,9 @@ enum Command {
     /// Write task profiles
     #[command(subcommand)]
     Profile(profile::ProfileCommand),
+    /// Check and test policies, without a broker
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// See what is at work, and end it
     #[command(subcommand)]
     Task(task::TaskCommand),
@@ -201,6 +205,7 @@ async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, 
         Command::Whoami(WhoamiArgs {}) => login::whoami(&admin, &mut out).await,
         Command::Config(command) => config::run(command, &mut out),
         Command::Profile(command) => profile::run(command, &mut out),
+        Command::Policy(command) => policy::run(command, &mut out),
         Command::Task(command) => task::run(command, &admin, &mut out).await,
         Command::Explain(args) => explain::run(args, &admin, &mut out).await,
         Command::Find(args) => find::run(args, &admin, &mut out).await,
@@ -228,6 +233,7 @@ fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
         | Command::Whoami(_)
         | Command::Config(_)
         | Command::Profile(_)
+        | Command::Policy(_)
         | Command::Run(_)
         | Command::Tied(_)
         | Command::Task(_)

@@ -18,14 +18,15 @@ use crate::broker::profiles::Profiles;
 use crate::broker::recent::SeenSessions;
 use crate::broker::refuse::DenialMemory;
 use crate::broker::repeat::Turns;
-use crate::broker::settings::{KeyLocation, PolicyTexts};
+use crate::broker::settings::KeyLocation;
 use crate::broker::token::SeenTokens;
+use crate::cli::config::policies;
 use crate::cli::wire_sources::{Tokens, attestors, hooks, outbound, sources};
 use crate::config::Config;
 use crate::context::cache::FactCache;
 use crate::context::observe::Observer;
 use crate::decide::engine::PolicySet;
-use crate::decide::load::PolicySource;
+use crate::decide::load::PolicyError;
 use crate::domain::grant::Audience;
 use crate::domain::identity::TrustDomain;
 use crate::domain::ids::Realm;
@@ -70,7 +71,7 @@ pub enum StartError {
     #[error("there is a database but no key-encryption key at {}: restore the key, or start with an empty data directory", .0.display())]
     KeyLost(PathBuf),
     #[error("the policies do not load: {0}")]
-    Policies(String),
+    Policies(#[from] PolicyError),
     #[error("`{name}` cannot be reached as configured: {why}")]
     Peer { name: String, why: SetupError },
     #[error("the API token of `{name}` cannot be sent: {why}")]
@@ -108,7 +109,7 @@ pub async fn wire(
         &kek,
         &opened.keys().await?,
     )?));
-    let policies = Arc::new(ArcSwap::from_pointee(policies(&config.policies)?));
+    let policies = Arc::new(ArcSwap::from_pointee(policies(config)?));
     let policy_set = Arc::new(ArcSwap::from_pointee(policies.load().digest()));
     let shared = Arc::new(SharedRing(Arc::clone(&ring)));
     let settings = Settings {
@@ -279,21 +280,6 @@ fn pki(config: &Config) -> Result<Pki, StartError> {
         trust_domain: config.broker.trust_domain.as_str().to_owned(),
         lists: present::at(&base, pki::LISTS).to_string(),
     })
-}
-
-fn policies(texts: &PolicyTexts) -> Result<PolicySet, StartError> {
-    let mut sources: Vec<PolicySource> = texts
-        .own
-        .iter()
-        .map(|own| PolicySource {
-            name: own.name.clone(),
-            text: own.text.clone(),
-        })
-        .collect();
-    if texts.shipped {
-        sources.push(PolicySource::shipped());
-    }
-    PolicySet::load(&sources).map_err(|why| StartError::Policies(why.to_string()))
 }
 
 fn parsed(url: &BaseUrl) -> Result<Audience, StartError> {

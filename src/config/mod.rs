@@ -102,6 +102,14 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     }
 }
 
+/// Reads a text that somebody named: a regular file, or a link to one, of at most a mebibyte.
+///
+/// # Errors
+/// It is not there, not readable, not a file, too large, or not text.
+pub fn read_text(path: &Path) -> std::io::Result<String> {
+    files::whole(path)
+}
+
 /// Judges the text of a configuration file; `name` is what its problems are reported under.
 ///
 /// # Errors

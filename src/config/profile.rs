@@ -111,10 +111,7 @@ fn one(
 }
 
 fn allowances(raw: &RawProfile, findings: &mut Findings<'_>) -> BTreeSet<Allowance> {
-    let choices = [
-        ("self-hosted", Allowance::SelfHosted),
-        ("pull-request", Allowance::PullRequest),
-    ];
+    let choices = Allowance::ALL.map(|risk| (risk.as_str(), risk));
     let texts = raw.allow.iter();
     texts
         .filter_map(|text| findings.choice(text, "allow", &choices))

@@ -18,8 +18,8 @@ use crate::domain::context::Record;
 use crate::domain::grant::{Audience, Scope, SecretPath};
 use crate::domain::identity::Identity;
 use crate::domain::key::Digest;
-use crate::domain::name::{GrantName, SourceName};
-use crate::domain::profile::TaskProfile;
+use crate::domain::name::{GrantName, ProfileName, SourceName};
+use crate::domain::profile::{Allowance, SenderMode};
 use crate::domain::time::Timestamp;
 use crate::error::Code;
 
@@ -85,7 +85,10 @@ pub struct Question<'a> {
     pub identity: &'a Identity,
     /// The source of the evidence.
     pub source: &'a SourceName,
-    pub profile: &'a TaskProfile,
+    pub profile: &'a ProfileName,
+    /// The risks that the profile takes by name.
+    pub allow: &'a BTreeSet<Allowance>,
+    pub sender: SenderMode,
     pub target: Target<'a>,
     /// The records that the task is bound to, fresh, at most one of a kind.
     pub records: &'a [&'a Record],
@@ -111,6 +114,32 @@ pub enum Verdict {
         /// What failed to evaluate: for the operator only.
         errors: Vec<String>,
     },
+}
+
+impl Target<'_> {
+    /// The grant that it is under.
+    pub const fn grant(&self) -> &GrantName {
+        match self {
+            Self::Token { grant, .. }
+            | Self::Secret { grant, .. }
+            | Self::JwtSvid { grant, .. }
+            | Self::X509Svid { grant }
+            | Self::Act { grant, .. } => grant,
+        }
+    }
+}
+
+impl Verdict {
+    /// The policies that gave it.
+    pub fn policies(&self) -> &[String] {
+        match self {
+            Self::Permitted { policies } | Self::Denied { policies, .. } => policies,
+        }
+    }
+
+    pub const fn is_permitted(&self) -> bool {
+        matches!(self, Self::Permitted { .. })
+    }
 }
 
 /// What a forbid says when it applies.
@@ -281,7 +310,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::decide::cases::Asked;
+    use crate::decide::asked::Asked;
 
     fn set(text: &str) -> PolicySet {
         PolicySet::load(&[source("test.cedar", text)]).unwrap()

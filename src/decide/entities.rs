@@ -17,7 +17,7 @@ use crate::domain::action::{Effect, Resource};
 use crate::domain::context::Record;
 use crate::domain::grant::{Audience, SecretPath};
 use crate::domain::identity::{Identity, Selector};
-use crate::domain::profile::{Allowance, SenderMode};
+use crate::domain::profile::SenderMode;
 
 /// The schema's names, parsed once, and what the policies name of them.
 pub(super) struct Vocabulary {
@@ -156,7 +156,7 @@ impl Vocabulary {
         let (identity, source) = (question.identity, question.source.as_str());
         let mut groups = Vec::new();
         groups.extend(self.sources.get(source));
-        groups.extend(self.profiles.get(question.profile.name.as_str()));
+        groups.extend(self.profiles.get(question.profile.as_str()));
         let mut attributes = Attributes::default();
         self.add(&mut attributes, "source", || text(source));
         self.add(&mut attributes, "spiffe_id", || {
@@ -222,25 +222,22 @@ impl Vocabulary {
     /// The schema's `Circumstances`, or its `Deed` where an action is asked about. Two records of one kind are an error: no policy could tell which
     /// of them it judges.
     fn circumstances(&self, question: &Question<'_>) -> Result<Context, Unaskable> {
-        let (grant, scopes) = match question.target {
-            Target::Token { grant, scopes, .. } => (grant, Some(scopes)),
-            Target::Secret { grant, .. }
-            | Target::JwtSvid { grant, .. }
-            | Target::X509Svid { grant }
-            | Target::Act { grant, .. } => (grant, None),
+        let grant = question.target.grant();
+        let scopes = match question.target {
+            Target::Token { scopes, .. } => Some(scopes),
+            Target::Secret { .. }
+            | Target::JwtSvid { .. }
+            | Target::X509Svid { .. }
+            | Target::Act { .. } => None,
         };
-        let profile = question.profile;
-        let allow = profile.allow.iter().map(|risk| match risk {
-            Allowance::SelfHosted => text("self-hosted"),
-            Allowance::PullRequest => text("pull-request"),
-        });
-        let sender_required = match profile.sender {
+        let allow = question.allow.iter().map(|risk| text(risk.as_str()));
+        let sender_required = match question.sender {
             SenderMode::Required => true,
             SenderMode::Optional => false,
         };
         let scopes = scopes.into_iter().flatten();
         let mut pairs = Attributes::default();
-        self.add(&mut pairs, "profile", || text(profile.name.as_str()));
+        self.add(&mut pairs, "profile", || text(question.profile.as_str()));
         self.add(&mut pairs, "grant", || text(grant.as_str()));
         self.add(&mut pairs, "allow", || RestrictedExpression::new_set(allow));
         self.add(&mut pairs, "sender_required", || truth(sender_required));
@@ -357,7 +354,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::decide::cases::Asked;
+    use crate::decide::asked::Asked;
     use crate::decide::load::{self, PolicySource};
 
     /// The vocabulary of policies that name every group below and read every attribute.

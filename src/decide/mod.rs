@@ -6,14 +6,15 @@
 //! are Cedar policies, and are asked last.
 
 pub mod act;
+pub mod asked;
 pub mod bindings;
 pub mod case;
-#[cfg(test)]
-mod cases;
+pub mod cases;
 pub mod clearance;
 pub mod denial;
 pub mod engine;
 mod entities;
+pub mod lint;
 pub mod load;
 mod mention;
 mod opening;
@@ -178,7 +179,9 @@ fn judge(
         verb: case.verb,
         identity: case.identity,
         source: &case.profile.source,
-        profile: case.profile,
+        profile: &case.profile.name,
+        allow: &case.profile.allow,
+        sender: case.profile.sender,
         target,
         records: &records,
         key_bound: case.key.is_some(),

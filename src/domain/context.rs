@@ -122,6 +122,14 @@ impl RecordKind {
 }
 
 impl RunStatus {
+    pub const ALL: [Self; 5] = [
+        Self::Queued,
+        Self::Waiting,
+        Self::InProgress,
+        Self::Stopped,
+        Self::Completed,
+    ];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",

@@ -153,6 +153,22 @@ pub enum Allowance {
     PullRequest,
 }
 
+impl Allowance {
+    pub const ALL: [Self; 2] = [Self::SelfHosted, Self::PullRequest];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SelfHosted => "self-hosted",
+            Self::PullRequest => "pull-request",
+        }
+    }
+
+    /// The risk of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|risk| risk.as_str() == name)
+    }
+}
+
 /// Text with `{claim}` placeholders; `{record.field}` is one that no evidence fills.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template(Vec<Piece>);

@@ -39,6 +39,7 @@ mod oidc;
 mod operators;
 mod peers;
 mod pki;
+mod policies;
 mod preview;
 mod proxied;
 mod renewal;
