@@ -22,6 +22,7 @@ test: ## Run every test, other people's clients included
 lint: ## Check form and lints; warnings are errors
 	cargo fmt --all --check
 	cargo fmt --check --manifest-path tests/peers/spiffe/Cargo.toml
+	cargo fmt --check --manifest-path proto/generate/Cargo.toml
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 bench: ## Measure against the floor of this machine

@@ -1,5 +1,6 @@
 //! Where others reach Writ: decode, one call, encode. Nothing is decided here.
 
+pub mod grpc;
 pub mod http;
 pub mod settings;
 pub mod socket;

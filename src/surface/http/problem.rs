@@ -4,7 +4,7 @@
 //! `docs/reference/outcomes.md`.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -51,6 +51,18 @@ pub fn response(error: &Error) -> Response {
 
 /// The same for callers who know other statuses.
 pub fn with_status(error: &Error, status: StatusCode) -> Response {
+    let Document { headers, body } = document(error, status);
+    (status, headers, body).into_response()
+}
+
+/// A problem document and the headers that go with it.
+pub struct Document {
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+/// What is said of an outcome under a status.
+pub fn document(error: &Error, status: StatusCode) -> Document {
     log(error);
     let problem = Problem {
         r#type: "about:blank",
@@ -62,23 +74,22 @@ pub fn with_status(error: &Error, status: StatusCode) -> Response {
         denial_id: error.denial(),
         trace_id: trace::id().map(|id| id.to_string()),
     };
-    let body = serde_json::to_vec(&problem).unwrap_or_else(|_| b"{}".to_vec());
-    let mut response = (status, body).into_response();
-    let headers = response.headers_mut();
+    let body = serde_json::to_string(&problem).unwrap_or_else(|_| "{}".to_owned());
+    let mut headers = HeaderMap::new();
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    retry_after(error, headers);
+    retry_after(error, &mut headers);
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, challenge(error.code()));
     }
-    response
+    Document { headers, body }
 }
 
 /// Tells the caller when to ask again (RFC 9110 §10.2.3), in whole seconds and never zero.
-pub fn retry_after(error: &Error, headers: &mut http::HeaderMap) {
+pub fn retry_after(error: &Error, headers: &mut HeaderMap) {
     if let Some(after) = error.retry_after() {
         headers.insert(
             header::RETRY_AFTER,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::response::Response;
+use axum::routing::post_service;
 use axum::{Extension, Router};
 use http::StatusCode;
 
@@ -11,6 +12,7 @@ use crate::broker::Broker;
 use crate::broker::observe::Rereads;
 use crate::context::hook::Hook;
 use crate::domain::name::SourceName;
+use crate::surface::grpc::ext_authz;
 use crate::surface::http::openapi::Document;
 use crate::surface::http::route::Route;
 use crate::surface::http::{
@@ -57,8 +59,12 @@ pub fn router(public: Arc<Public>) -> Router {
     } else {
         Router::new().nest(&path, below)
     };
+    // A gRPC client knows no path but this.
+    let asked = post_service(ext_authz::service(Arc::clone(&public)));
+    let grpc = Router::new().route(ext_authz::PATH, asked);
     below
         .merge(well_known.method_not_allowed_fallback(not_so))
+        .merge(grpc.method_not_allowed_fallback(not_so))
         .fallback(nowhere)
         .layer(Extension(document))
         .with_state(public)

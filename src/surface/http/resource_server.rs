@@ -35,7 +35,7 @@ pub(super) async fn by_form<'a>(
 ///
 /// # Errors
 /// As above.
-pub(super) async fn by_header<'a>(
+pub async fn by_header<'a>(
     public: &'a Public,
     peer: &Peer,
     headers: &HeaderMap,

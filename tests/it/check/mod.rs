@@ -9,10 +9,13 @@ use crate::support::broker::{BILLING_SECRET, Broker};
 use crate::support::client::{Answer, Client};
 use crate::support::held::order;
 
+mod envoy;
+mod ext_authz;
 mod gateway;
 mod nginx;
 mod record;
 mod recorded;
+mod service;
 mod shapes;
 
 /// What the support profile may do: read what belongs to the case's account, and refund it.

@@ -2,14 +2,10 @@
 
 use std::net::Ipv4Addr;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::extract::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -18,6 +14,7 @@ use tokio::process::{Child, Command};
 
 use super::Held;
 use super::gateway::code;
+use super::service::Service;
 use crate::peers::peers;
 use crate::support::broker::{BILLING_SECRET, memory};
 use crate::support::process::{own_address, until};
@@ -29,19 +26,18 @@ const INVOICE: &str = "/accounts/AC-9/invoices/7";
 struct Front {
     url: String,
     http: reqwest::Client,
-    /// How many requests have come through.
-    through: Arc<AtomicUsize>,
+    service: Service,
     _nginx: Child,
     _place: TempDir,
 }
 
 impl Front {
     async fn before(issuer: &str) -> Self {
-        let (service, through) = service().await;
+        let service = Service::start().await;
         let at = own_address();
         let place = TempDir::with_prefix_in("writ-nginx", memory()).unwrap();
         let path = place.path().display();
-        let included = configuration(issuer, service, at);
+        let included = configuration(issuer, service.address, at);
         let text = format!(
             "daemon off; master_process off; pid {path}/pid; error_log stderr error;\n\
              events {{}}\n\
@@ -63,7 +59,7 @@ impl Front {
             url: format!("http://{at}:8081"),
             #[expect(clippy::disallowed_methods, reason = "a client of the service")]
             http: reqwest::Client::new(),
-            through,
+            service,
             _nginx: nginx,
             _place: place,
         }
@@ -74,10 +70,6 @@ impl Front {
         let request = self.http.get(format!("{}{path}", self.url));
         let request = request.header("Host", "billing.example");
         held.signed(request, "GET", path)
-    }
-
-    fn through(&self) -> usize {
-        self.through.load(Ordering::SeqCst)
     }
 }
 
@@ -108,29 +100,6 @@ fn program() -> std::path::PathBuf {
     found.expect("it is not installed: run tests/setup")
 }
 
-/// A service that says whose each request is.
-async fn service() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
-    let through = Arc::new(AtomicUsize::new(0));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let router = axum::Router::new()
-        .fallback(
-            async |State(through): State<Arc<AtomicUsize>>, headers: HeaderMap| {
-                through.fetch_add(1, Ordering::SeqCst);
-                let all = |name: &str| {
-                    let values = headers.get_all(name).iter();
-                    values
-                        .map(|value| value.to_str().unwrap().to_owned())
-                        .collect::<Vec<_>>()
-                };
-                axum::Json(json!({"workload": all("writ-workload"), "task": all("writ-task")}))
-            },
-        )
-        .with_state(Arc::clone(&through));
-    tokio::spawn(async { axum::serve(listener, router).await });
-    (address, through)
-}
-
 #[tokio::test]
 async fn nginx_lets_through_what_the_case_allows_and_tells_the_service_whose_it_is() {
     let held = Held::new().await;
@@ -142,8 +111,9 @@ async fn nginx_lets_through_what_the_case_allows_and_tells_the_service_whose_it_
         .header("Writ-Workload", "forged");
     let answer = held.client.answer(request).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    let expected = json!({"workload": [held.subject["id"]], "task": [held.first.text("task")]});
-    assert_eq!(answer.json, expected);
+    assert_eq!(answer.json["workload"], json!([held.subject["id"]]));
+    assert_eq!(answer.json["task"], json!([held.first.text("task")]));
+    assert_eq!(answer.json["path"], INVOICE);
     held.broker
         .desk()
         .set_state("4711", "solved")
@@ -152,7 +122,7 @@ async fn nginx_lets_through_what_the_case_allows_and_tells_the_service_whose_it_
     held.broker.pass(Duration::from_secs(61)).await;
     let answer = held.client.answer(front.get(&held, INVOICE)).await;
     assert_eq!(code(&answer), (403, "context_ended"));
-    assert_eq!(front.through(), 1);
+    assert_eq!(front.service.through(), 1);
     held.assert_dead().await;
 }
 
@@ -215,7 +185,7 @@ async fn nginx_stops_everything_else_and_the_service_never_hears_of_it() {
         let challenged = answer.headers.contains_key("www-authenticate");
         assert_eq!(challenged, status == 401, "{answer:?}");
     }
-    assert_eq!(front.through(), 0);
+    assert_eq!(front.service.through(), 0);
 }
 
 #[tokio::test]
@@ -227,5 +197,5 @@ async fn nginx_lets_nothing_through_while_the_broker_is_away() {
     let front = Front::before(&away).await;
     let answer = held.client.answer(front.get(&held, INVOICE)).await;
     assert_eq!((answer.status.as_u16(), answer.json), (500, Value::Null));
-    assert_eq!(front.through(), 0);
+    assert_eq!(front.service.through(), 0);
 }

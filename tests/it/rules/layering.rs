@@ -50,6 +50,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sqlx", &["src/store/"]),
     ("axum", &["src/surface/", "src/cli/serve.rs"]),
     ("hyper", &["src/surface/", "src/cli/client.rs"]),
+    ("tonic", &["src/surface/grpc/"]),
+    ("writ_proto", &["src/surface/grpc/"]),
     ("cedar_policy", &["src/decide/"]),
     ("reqwest", &["src/outbound/"]),
     ("toml", &["src/config/"]),

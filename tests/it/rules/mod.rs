@@ -4,5 +4,6 @@
 mod dependencies;
 mod layering;
 mod outcomes;
+mod proto;
 mod security;
 mod source;

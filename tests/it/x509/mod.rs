@@ -2,7 +2,7 @@
 
 mod ask;
 mod issue;
-mod mutual;
+pub mod mutual;
 mod openssl;
 mod renew;
 mod revoke;

@@ -36,7 +36,8 @@ impl Gate {
 
     pub async fn serving(public: Arc<Public>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let own = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        let names = ["127.0.0.1", "writ.example"].map(str::to_owned);
+        let own = rcgen::generate_simple_self_signed(names).unwrap();
         std::fs::write(dir.path().join("tls.pem"), own.cert.pem()).unwrap();
         secret_file(dir.path(), "tls.key", &own.signing_key.serialize_pem());
         let files = TlsFiles {
@@ -57,6 +58,15 @@ impl Gate {
             stop,
             _files: dir,
         }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Who says that it is the broker, in PEM.
+    pub fn authority(&self) -> &str {
+        &self.authority
     }
 
     pub fn client(&self, identity: Option<&str>) -> Mutual {
