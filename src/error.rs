@@ -157,6 +157,14 @@ codes! {
     ResourceRefused = "resource_refused" => Denied,
     /// The resource belongs to something else than the context says.
     ResourceMismatch = "resource_mismatch" => Denied,
+    /// The action's uses are counted, and no permit of this task was shown for it.
+    PermitRequired = "permit_required" => Denied,
+    /// The permit is for something else, or for somebody else.
+    PermitMismatch = "permit_mismatch" => Denied,
+    /// The permit was used before.
+    PermitSpent = "permit_spent" => Denied,
+    /// The permit was not used in its time.
+    PermitExpired = "permit_expired" => Denied,
     /// Only operators may do this.
     OperatorRequired = "operator_required" => Denied,
     /// The operator has another role than this takes.

@@ -163,7 +163,8 @@ impl Ids {
             | Write::SecretDeleted { .. }
             | Write::Key(_)
             | Write::Freeze(_)
-            | Write::Answered(_) => {}
+            | Write::Answered(_)
+            | Write::Reservation(_) => {}
         }
         write
     }

@@ -17,6 +17,7 @@ use crate::broker::settle::{Unsettled, barred, overloaded, unsettled};
 use crate::broker::token::{OwnToken, invalid};
 use crate::broker::{ATTEMPTS, Broker, Presented, RETRY};
 use crate::context::observe::Ties;
+use crate::decide::act::{Aim, Question};
 use crate::decide::case::Case;
 use crate::decide::clearance::Clearance;
 use crate::decide::denial::Denial;
@@ -30,6 +31,8 @@ use crate::domain::standing::Standing;
 use crate::error::{Code, Error};
 use crate::ledger::act::record;
 use crate::ledger::bar::BarKey;
+use crate::ledger::change::Change;
+use crate::ledger::intent::Scene;
 use crate::mint::access_token::Claims;
 use crate::telemetry::trace;
 
@@ -63,15 +66,89 @@ pub enum Holder {
 pub struct Cleared(Arc<OwnToken>);
 
 /// A caller's token and the key that it was sent by.
-struct Caller {
-    token: Arc<OwnToken>,
+pub(in crate::broker) struct Caller {
+    pub(in crate::broker) token: Arc<OwnToken>,
     /// The token's audiences that ask.
-    asking: BTreeSet<Audience>,
+    pub(in crate::broker) asking: BTreeSet<Audience>,
     proven: Option<ProvenKey>,
     key: Option<Thumbprint>,
 }
 
+/// What is made of an action that is cleared.
+pub(in crate::broker) trait Use {
+    type Outcome;
+
+    /// As the log and the metrics name it.
+    const VERB: &'static str;
+
+    fn question<'a>(&'a self, caller: &'a Caller) -> Question<'a>;
+
+    /// What it came to before, where it comes again and is still cleared: then nothing more is recorded.
+    fn before(&self, caller: &Caller) -> Option<Self::Outcome>;
+
+    /// What is to be recorded of it.
+    fn record(
+        &self,
+        clearance: Clearance,
+        caller: &Caller,
+        profile: &TaskProfile,
+        scene: Scene<'_>,
+    ) -> Result<Record<Self::Outcome>, Error>;
+}
+
+/// A change, when it is to be durable, and what stands once it is.
+pub(in crate::broker) struct Record<T> {
+    pub(in crate::broker) change: Change,
+    pub(in crate::broker) when: Recorded,
+    pub(in crate::broker) outcome: T,
+}
+
+/// An action that is only asked about.
+struct Evaluation<'a>(&'a Act);
+
+impl Use for Evaluation<'_> {
+    type Outcome = Cleared;
+
+    const VERB: &'static str = "check";
+
+    fn question<'a>(&'a self, caller: &'a Caller) -> Question<'a> {
+        Question {
+            act: self.0,
+            audiences: &caller.asking,
+            aim: Aim::Evaluate,
+        }
+    }
+
+    fn before(&self, _: &Caller) -> Option<Cleared> {
+        None
+    }
+
+    fn record(
+        &self,
+        clearance: Clearance,
+        caller: &Caller,
+        profile: &TaskProfile,
+        scene: Scene<'_>,
+    ) -> Result<Record<Cleared>, Error> {
+        let waits = clearance.effect() == Effect::Writes || caller.proven.is_some();
+        let when = if waits {
+            Recorded::BeforeAnswer
+        } else {
+            profile.reads_recorded
+        };
+        Ok(Record {
+            change: record(clearance, caller.token.claims.jti, when, scene),
+            when,
+            outcome: Cleared::new(&caller.token),
+        })
+    }
+}
+
 impl Cleared {
+    pub(in crate::broker) fn new(token: &Arc<OwnToken>) -> Self {
+        Self(Arc::clone(token))
+    }
+
     /// Whose token it was, and for which task.
     pub fn claims(&self) -> &Claims {
         &self.0.claims
@@ -88,7 +165,8 @@ impl Broker {
         let caller = self.asked_about(request)?;
         for _ in 0..ATTEMPTS {
             let standing = self.session_now(caller.token.claims.session).await?;
-            let tried = self.try_check(&caller, &standing, &request.act).await?;
+            let wanted = Evaluation(&request.act);
+            let tried = self.try_use(&caller, &standing, &wanted).await?;
             if let Some(cleared) = self.conclude(tried).await? {
                 return Ok(cleared);
             }
@@ -97,7 +175,7 @@ impl Broker {
     }
 
     /// The token, if it is one of ours, in its time, and for who asks; and the key that it was sent by.
-    fn asked_about(&self, request: &CheckRequest) -> Result<Caller, Error> {
+    pub(in crate::broker) fn asked_about(&self, request: &CheckRequest) -> Result<Caller, Error> {
         let now = self.clock.now();
         let text = request.token.expose_str();
         let text = text.ok_or_else(|| invalid("it is not text"))?;
@@ -145,13 +223,13 @@ impl Broker {
     }
 
     /// One way through, as for any verb.
-    async fn try_check(
+    pub(in crate::broker) async fn try_use<U: Use>(
         &self,
         caller: &Caller,
         standing: &Standing,
-        act: &Act,
-    ) -> Result<Result<Cleared, (Unsettled, Trace)>, Error> {
-        let mut laps = Laps::start(self.clock.as_ref(), VERB);
+        wanted: &U,
+    ) -> Result<Result<U::Outcome, (Unsettled, Trace)>, Error> {
+        let mut laps = Laps::start(self.clock.as_ref(), U::VERB);
         let Standing {
             task: Some(task),
             lineage: Some(lineage),
@@ -162,14 +240,14 @@ impl Broker {
         };
         let Some(profile) = self.profiles.named(&task.profile) else {
             let standing = standing.clone();
-            return Err(self.unconfigured(task, lineage, standing, VERB).await);
+            return Err(self.unconfigured(task, lineage, standing, U::VERB).await);
         };
         let facts = self.observer.observe(profile, Ties::Lineage(lineage)).await;
         laps.done("observe");
         let mut case = Case::of_session(Verb::Check, profile, standing, &facts)?;
         case.key = caller.key;
         case.proof = caller.proven.as_ref().map(ProvenKey::once);
-        let trace = || Trace::of(&case, VERB);
+        let trace = || Trace::of(&case, U::VERB);
         // A source may have taken its time. From here to the answer of a read nothing waits, so what has been
         // heard by now is all that the answer has to know.
         self.fresh()?;
@@ -179,33 +257,25 @@ impl Broker {
         if let Some(denial) = self.barred(&caller.token) {
             return Err(self.deny(denial, &trace()).await);
         }
-        let clearance = match self.clear(&case, act, &caller.asking) {
+        let clearance = match self.clear(&case, &wanted.question(caller)) {
             Ok(clearance) => clearance,
             Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };
         laps.done("decide");
-        let recorded = self.put_down(clearance, caller, profile).await;
+        if let Some(outcome) = wanted.before(caller) {
+            return Ok(Ok(outcome));
+        }
+        let scene = self.scene(self.clock.now());
+        let record = wanted.record(clearance, caller, profile, scene)?;
+        let recorded = self.put_down(record.change, record.when).await;
         laps.done("settle");
-        let cleared = recorded.map(|()| Cleared(Arc::clone(&caller.token)));
-        Ok(cleared.map_err(|unsettled| (unsettled, trace())))
+        let outcome = recorded.map(|()| record.outcome);
+        Ok(outcome.map_err(|unsettled| (unsettled, trace())))
     }
 
-    /// Records a clearance: durably before this returns, or only on its way where a read need not wait. What
-    /// finds no place on that way is not permitted.
-    async fn put_down(
-        &self,
-        clearance: Clearance,
-        caller: &Caller,
-        profile: &TaskProfile,
-    ) -> Result<(), Unsettled> {
-        let waits = clearance.effect() == Effect::Writes || caller.proven.is_some();
-        let when = if waits {
-            Recorded::BeforeAnswer
-        } else {
-            profile.reads_recorded
-        };
-        let scene = self.scene(self.clock.now());
-        let change = record(clearance, caller.token.claims.jti, when, scene);
+    /// Records what was cleared: durably before this returns, or only on its way where a read need not wait.
+    /// What finds no place on that way is not permitted.
+    async fn put_down(&self, change: Change, when: Recorded) -> Result<(), Unsettled> {
         let committed = match when {
             Recorded::BeforeAnswer => trace::within("commit", self.store.commit(change)).await,
             // Asked once it is in its lane, and goes on from there by itself.
@@ -229,6 +299,3 @@ impl Broker {
         Some(barred(bar))
     }
 }
-
-/// As the log and the metrics name it.
-const VERB: &str = "check";

@@ -5,6 +5,8 @@ use crate::broker::revoke::TaskRef;
 use crate::broker::{Broker, unavailable};
 use crate::domain::credential::CredentialRecord;
 use crate::domain::lineage::Lineage;
+use crate::domain::name::GrantName;
+use crate::domain::reservation::Reservation;
 use crate::domain::task::Task;
 use crate::error::{Code, Error};
 use crate::ledger::entry::Leaf;
@@ -18,6 +20,10 @@ pub struct Inspection {
     pub lineages: Vec<Lineage>,
     /// Those that have not expired, with where each stands.
     pub credentials: Vec<(CredentialRecord, CredentialState)>,
+    /// How often each grant was used, of those whose uses are counted.
+    pub spent: Vec<(GrantName, u32)>,
+    /// Uses of actions that were reserved, newest first.
+    pub reservations: Vec<Reservation>,
     /// Newest first.
     pub entries: Vec<(StoredEntry, Leaf)>,
 }
@@ -34,10 +40,14 @@ impl Broker {
             .await
             .map_err(|down| unavailable(&down))?;
         let credentials = self.outstanding(&task).await?;
+        let spent = self.store.spent(self.realm, task.id).await;
+        let reservations = self.store.reservations(self.realm, task.id).await;
         Ok(Inspection {
             task,
             lineages,
             credentials,
+            spent: spent.map_err(|down| unavailable(&down))?,
+            reservations: reservations.map_err(|down| unavailable(&down))?,
             entries,
         })
     }

@@ -1,16 +1,12 @@
 //! Judge: the decision as every verb asks for it, and as the preview foretells it.
 
-use std::collections::BTreeSet;
-
 use crate::broker::Broker;
-use crate::decide::act::clear;
+use crate::decide::act::{Aim, Question, clear};
 use crate::decide::case::{Ask, Case};
 use crate::decide::clearance::Clearance;
 use crate::decide::decide;
 use crate::decide::denial::Refusal;
 use crate::decide::permit::Permit;
-use crate::domain::action::Act;
-use crate::domain::grant::Audience;
 use crate::domain::time::Timestamp;
 use crate::telemetry::span::Mark;
 use crate::telemetry::trace;
@@ -34,20 +30,24 @@ impl Broker {
         Ok(permit)
     }
 
-    /// Decides one action on the policies in force. A freeze stops what is given, not the use of what is out.
+    /// Decides one action on the policies in force. A freeze stops what is given, a permit among it, not the
+    /// use of what is out.
     ///
     /// # Errors
     /// Denied or undetermined.
     pub(in crate::broker) fn clear(
         &self,
         case: &Case<'_>,
-        act: &Act,
-        audiences: &BTreeSet<Audience>,
+        question: &Question<'_>,
     ) -> Result<Clearance, Refusal> {
         mark(case);
         let _stage = trace::stage("decide");
         let (policies, now) = (self.policies.load(), self.clock.now());
-        clear(case, act.clone(), audiences, &policies, now)
+        let cleared = clear(case, question, &policies, now)?;
+        if matches!(question.aim, Aim::Reserve { .. }) {
+            self.thawed(case, now)?;
+        }
+        Ok(cleared)
     }
 }
 

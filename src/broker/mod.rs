@@ -7,6 +7,7 @@
 //! - [`read`]: a secret, with an access token as the evidence
 //! - [`recertify`]: a certificate by the one before it, judged anew as at the first time
 //! - [`check`]: one action on one resource, at its use
+//! - [`reserve`], [`consume`]: one use of an action that is counted, at most once
 //! - [`introspect`]: whether a token still stands
 //! - [`open`]: a case's task, by an operator's word
 //! - [`revoke`]: by task, session or credential
@@ -41,6 +42,7 @@ pub mod api_tokens;
 pub mod caller;
 pub mod certified;
 pub mod check;
+pub mod consume;
 pub mod export;
 pub mod exposure;
 pub mod find;
@@ -66,6 +68,7 @@ pub mod recertify;
 pub mod refuse;
 pub mod renew;
 pub mod repeat;
+pub mod reserve;
 mod rests;
 pub mod revoke;
 pub mod revoke_many;

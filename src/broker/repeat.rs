@@ -10,7 +10,7 @@ use crate::broker::{Broker, unavailable};
 use crate::domain::key::Digest;
 use crate::domain::time::Timestamp;
 use crate::error::{Code, Error};
-use crate::ledger::answered::Answer;
+use crate::ledger::answered::{Answer, Repeat};
 use crate::ledger::change::Write;
 
 /// The keys of orders that are being carried out by this process.
@@ -47,6 +47,17 @@ impl Broker {
                 .with_field(KEY)
                 .with_retry_after(SOON)
         })?;
+        Ok(Turn {
+            given: self.came_to(repeat).await?,
+            _taken: Some(taken),
+        })
+    }
+
+    /// What was carried out under a key before, if something was.
+    ///
+    /// # Errors
+    /// `idempotency_key_reused`: something else was.
+    pub(in crate::broker) async fn came_to(&self, repeat: Repeat) -> Result<Option<Answer>, Error> {
         let known = self.store.answered(self.realm, repeat.key).await;
         let known = known.map_err(|down| unavailable(&down))?;
         let known = known.filter(|known| known.until > self.clock.now());
@@ -57,10 +68,7 @@ impl Broker {
             let text = "the key came with another order before: take a new key";
             return Err(Error::new(Code::IdempotencyKeyReused, text).with_field(KEY));
         }
-        Ok(Turn {
-            given: known.and_then(|known| known.answer),
-            _taken: Some(taken),
-        })
+        Ok(known.and_then(|known| known.answer))
     }
 }
 

@@ -26,6 +26,7 @@ mod key;
 mod login;
 mod oidc;
 mod out;
+mod permit;
 mod policy;
 mod profile;
 mod remote;
@@ -138,6 +139,9 @@ enum Command {
     /// Prove a workload's identity: certificates and JWT-SVIDs, taken with a token
     #[command(subcommand)]
     Svid(svid::SvidCommand),
+    /// Take what an action that is counted can be done with, once
+    #[command(subcommand)]
+    Permit(permit::PermitCommand),
     /// What those need who verify JWT-SVIDs by OpenID Connect
     #[command(subcommand)]
     Oidc(oidc::OidcCommand),
@@ -216,6 +220,7 @@ async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, 
         Command::Key(command) => key::run(command, &admin, &mut out).await,
         Command::Audit(command) => audit::run(command, &admin, &mut out).await,
         Command::Svid(command) => svid::run(command, &mut out).await,
+        Command::Permit(command) => permit::run(command, &mut out).await,
         Command::Oidc(command) => oidc::run(command, &mut out).await,
         Command::ResourceServer(command) => resource_server::run(&command, &mut out),
         Command::Completions(args) => completions::run(&args, &mut out),
@@ -246,6 +251,7 @@ fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
         | Command::Key(_)
         | Command::Audit(_)
         | Command::Svid(_)
+        | Command::Permit(_)
         | Command::Oidc(_)
         | Command::ResourceServer(_)
         | Command::Completions(_) => tokio::runtime::Builder::new_current_thread(),

@@ -51,7 +51,7 @@ struct At {
 
 /// With what it is taken.
 #[derive(Debug, Args)]
-struct With {
+pub(super) struct With {
     #[command(flatten)]
     at: At,
     /// The token's file; `-` is standard input
@@ -190,7 +190,7 @@ impl At {
 
 impl With {
     /// A client, and the token that it shows.
-    fn open(&self) -> Result<(Client, Secret), CliError> {
+    pub(super) fn open(&self) -> Result<(Client, Secret), CliError> {
         let token = read(&self.token_file)?;
         let token = Secret::from(token.trim().to_owned());
         let key = self.key_file.as_deref().map(|path| {

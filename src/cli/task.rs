@@ -19,7 +19,8 @@ use crate::surface::http::admin::decode;
 use crate::surface::http::admin::entry_view::EntryView;
 use crate::surface::http::admin::night::{ExposureView, ValueView};
 use crate::surface::http::admin::task_view::{
-    EndView, Ended, LineageView, Outcome, TaskDetail, TaskPage, TaskStanding, TaskView,
+    EndView, Ended, LineageView, Outcome, PermitStanding, PermitView, TaskDetail, TaskPage,
+    TaskStanding, TaskView, UsesView,
 };
 
 #[derive(Debug, Subcommand)]
@@ -180,6 +181,10 @@ fn shown(detail: &TaskDetail) -> Vec<String> {
         lines.push(String::new());
         lines.extend(lineage_lines(lineage));
     }
+    for uses in &detail.uses {
+        lines.push(String::new());
+        lines.extend(uses_lines(uses));
+    }
     lines.push(String::new());
     lines.extend(credentials(&detail.credentials));
     lines.push(String::new());
@@ -216,6 +221,51 @@ fn lineage_lines(lineage: &LineageView) -> Vec<String> {
         lines.extend(pins.map(|(k, v)| format!("          {} = {}", plain(k), plain(v))));
     }
     lines
+}
+
+fn uses_lines(uses: &UsesView) -> Vec<String> {
+    let UsesView {
+        grant, limit, left, ..
+    } = uses;
+    let count = |state| uses.permits.iter().filter(|one| one.state == state).count();
+    let left = format!("uses      {grant}: {left} of {limit} left");
+    if uses.permits.is_empty() {
+        return vec![left];
+    }
+    let (reserved, consumed, lapsed) = (
+        count(PermitStanding::Reserved),
+        count(PermitStanding::Consumed),
+        count(PermitStanding::Lapsed),
+    );
+    let mut table = Table::new(["PERMIT", "FOR", "AT", "STATE", "RESERVED", "LAPSES", "BY"]);
+    for one in &uses.permits {
+        let (action, kind, id) = (&one.action, &one.kind, plain(&one.id));
+        table.push([
+            one.permit.to_string(),
+            format!("{action} {kind} {id}"),
+            one.audience.to_string(),
+            permit_state(one),
+            one.reserved_at.to_the_second(),
+            one.expires_at.to_the_second(),
+            one.by
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string),
+        ]);
+    }
+    let mut lines = vec![format!(
+        "{left}; {reserved} reserved, {consumed} consumed, {lapsed} lapsed"
+    )];
+    lines.extend(table.lines());
+    lines
+}
+
+fn permit_state(one: &PermitView) -> String {
+    match (one.state, &one.consumed_at) {
+        (PermitStanding::Consumed, Some(at)) => format!("consumed at {}", at.to_the_second()),
+        (PermitStanding::Consumed, None) => "consumed".to_owned(),
+        (PermitStanding::Reserved, _) => "reserved".to_owned(),
+        (PermitStanding::Lapsed, _) => "lapsed, spent all the same".to_owned(),
+    }
 }
 
 fn credentials(all: &[CredentialView]) -> Vec<String> {

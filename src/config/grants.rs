@@ -53,10 +53,17 @@ fn one(
         let what = format!("the grant `{name}` has no audience, no secret and no SVID");
         findings.refuse(name.span(), Rule::GrantEmpty, what);
     }
+    if let (Some(uses), false, true) = (&raw.uses, raw.writes.is_empty(), taken) {
+        let what = "`uses` counts the writes of a grant, and this one has secrets or SVIDs as well";
+        findings.refuse(uses.span(), Rule::UsesMixed, what);
+    }
+    let most = if raw.writes.is_empty() {
+        MOST_CREDENTIALS
+    } else {
+        MOST_WRITES
+    };
     let uses = match &raw.uses {
-        Some(uses) => findings
-            .number(Some(uses), "uses", 1..=1_000_000, 1)
-            .map(Some),
+        Some(uses) => findings.number(Some(uses), "uses", 1..=most, 1).map(Some),
         None => Some(None),
     };
     let secrets = raw.secrets.iter();
@@ -72,6 +79,11 @@ fn one(
         uses: uses?,
     })
 }
+
+const MOST_CREDENTIALS: u32 = 1_000_000;
+
+/// Each has a row for as long as its task has one, and all are shown together.
+const MOST_WRITES: u32 = 1_000;
 
 fn secrets(raw: &RawProfile, at: &Text, allow: &BTreeSet<Allowance>, findings: &mut Findings<'_>) {
     if raw.binding.is_empty() {

@@ -23,6 +23,7 @@ pub(super) fn check(
     };
     let lease = findings.duration(raw.lease_ttl.as_ref(), &lease_bounds);
     let certificate = findings.duration(raw.certificate_ttl.as_ref(), &CERTIFICATE);
+    let permit = findings.duration(raw.permit_ttl.as_ref(), &PERMIT);
     let session_bounds = Bounds {
         default: deadline.unwrap_or(SESSION.default).min(SESSION.default),
         ..SESSION
@@ -33,6 +34,7 @@ pub(super) fn check(
         token: token?,
         lease: lease?,
         certificate: certificate?,
+        permit: permit?,
         session: session?,
     };
     ordered(raw, &lifetimes, findings);
@@ -75,6 +77,13 @@ const CERTIFICATE: Bounds = Bounds {
     most: Duration::from_hours(1),
     default: Duration::from_mins(10),
     rule: Rule::Lifetime,
+};
+
+/// Long enough to walk to the service with it.
+const PERMIT: Bounds = Bounds {
+    key: "permit_ttl",
+    default: Duration::from_mins(1),
+    ..TOKEN
 };
 
 const SESSION: Bounds = Bounds {

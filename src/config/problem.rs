@@ -149,6 +149,7 @@ rules! {
     // What it grants.
     GrantEmpty = "grant_empty": "grant an audience, a secret or an SVID, or remove the grant",
     ActsIncomplete = "acts_incomplete": "give the grant actions (`reads`, `writes`), a `[[profile.grant.NAME.resource]]` that they are for, and in `audiences` the services that ask",
+    UsesMixed = "uses_mixed": "put the writes that are counted into a grant of their own",
     ActTwice = "act_twice": "list an action under `writes` alone if it changes anything",
     ResourceUnbound = "resource_unbound": "bind the profile to the record, and name one of its fields",
     ProfileWithoutGrant = "profile_without_grant": "give the profile a grant, or remove it",

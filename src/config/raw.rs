@@ -252,6 +252,7 @@ pub(super) struct RawProfile {
     pub(super) token_ttl: Option<Text>,
     pub(super) lease_ttl: Option<Text>,
     pub(super) certificate_ttl: Option<Text>,
+    pub(super) permit_ttl: Option<Text>,
     pub(super) session_ttl: Option<Text>,
     pub(super) renewal: Option<Text>,
     pub(super) sender: Option<Text>,

@@ -223,6 +223,9 @@ const CASES: &[Case] = &[
     ("staleness = \"5s\"", "staleness = \"5m\"", Rule::OutOfRange, "staleness"),
     ("max_connections = 2048", "max_connections = 0", Rule::OutOfRange, "max_connections"),
     ("uses = 10", "uses = 0", Rule::OutOfRange, "uses"),
+    ("uses = 10", "uses = 10\nwrites = [\"restart\"]\n[[profile.grant.deploy.resource]]\ntype = \"host\"", Rule::UsesMixed, "uses"),
+    ("uses = 10", "[profile.grant.fix]\naudiences = [\"https://deploy.example\"]\nwrites = [\"restart\"]\nuses = 1001\n[[profile.grant.fix.resource]]\ntype = \"host\"", Rule::OutOfRange, "uses"),
+    ("lease_ttl = \"5m\"", "permit_ttl = \"16m\"", Rule::Lifetime, "permit_ttl"),
     // One issuer is one host.
     ("https://gitlab.example\"", "https://.*.example.com\"", Rule::Url, "issuer"),
     ("https://gitlab.example\"", "https://gitlab.example/\"", Rule::Url, "issuer"),
@@ -387,7 +390,7 @@ const CASES: &[Case] = &[
     ("audiences = [\"https://deploy.example\"]\nscopes = [\"deploy:write\"]\nsecrets = [\"ci/{repository_id}/*\"]", "scopes = [\"deploy:write\"]", Rule::GrantEmpty, "grant.deploy"),
     ("scopes = [\"deploy:write\"]", "scopes = [\"deploy:write\"]\nreads = [\"read\"]", Rule::ActsIncomplete, "grant.deploy"),
     ("scopes = [\"deploy:write\"]", "scopes = [\"deploy:write\"]\nresource = [{ type = \"host\" }]", Rule::ActsIncomplete, "grant.deploy"),
-    ("scopes = [\"deploy:write\"]", "scopes = [\"deploy:write\"]\nresource = [{ type = \"host\" }]\nreads = [\"ls\"]\nwrites = [\"ls\"]", Rule::ActTwice, "reads"),
+    ("uses = 10", "resource = [{ type = \"host\" }]\nreads = [\"ls\"]\nwrites = [\"ls\"]", Rule::ActTwice, "reads"),
     ("scopes = [\"deploy:write\"]", "scopes = [\"deploy:write\"]\nreads = [\"ls\"]\nresource = [{ type = \"host\", id = \"{case.account}\" }]", Rule::ResourceUnbound, "resource"),
     ("scopes = [\"deploy:write\"]", "scopes = [\"deploy:write\"]\nreads = [\"ls\"]\nresource = [{ type = \"host\", id = \"{environment.colour}\" }]", Rule::ResourceUnbound, "resource"),
     ("scopes = [\"deploy:write\"]", "scopes = [\"deploy:write\"]\nreads = [\"ls\"]\nresource = [{ type = \"host\", id = \"x-{environment.name}\" }]", Rule::Template, "resource"),

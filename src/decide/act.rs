@@ -8,12 +8,35 @@ use crate::decide::case::{Case, fact_mark};
 use crate::decide::clearance::{Clearance, ClearanceParts};
 use crate::decide::denial::{Denial, Ends, Refusal};
 use crate::decide::engine::{PolicySet, Target};
-use crate::decide::{grants, invariants, judge};
+use crate::decide::{grants, invariants, judge, uses};
 use crate::domain::action::{Act, Difference, Effect};
-use crate::domain::grant::{Audience, Beyond, Grants};
+use crate::domain::grant::{Audience, Beyond, Grant, Grants};
 use crate::domain::name::GrantName;
+use crate::domain::reservation::Reservation;
 use crate::domain::time::Timestamp;
 use crate::error::Code;
+
+/// An action that is asked about.
+#[derive(Debug)]
+pub struct Question<'a> {
+    pub act: &'a Act,
+    /// The services that ask, or that it is asked for.
+    pub audiences: &'a BTreeSet<Audience>,
+    pub aim: Aim<'a>,
+}
+
+/// What is wanted of an action.
+#[derive(Debug, Clone, Copy)]
+pub enum Aim<'a> {
+    /// To know whether it may be done now. This uses nothing up, so what is counted may not.
+    Evaluate,
+    /// One use of it, by the end of the token that was shown.
+    Reserve { ends: Timestamp },
+    /// To do it, by a use that was reserved; none, if there is no such reservation in the task.
+    Consume(Option<&'a Reservation>),
+    /// To hear again that it was done, by the same.
+    Recall(&'a Reservation),
+}
 
 /// Decides one action on one resource, for a lineage that stands.
 ///
@@ -21,24 +44,23 @@ use crate::error::Code;
 /// Denied or undetermined, with the field that decided.
 pub fn clear(
     case: &Case<'_>,
-    act: Act,
-    audiences: &BTreeSet<Audience>,
+    question: &Question<'_>,
     policies: &PolicySet,
     now: Timestamp,
 ) -> Result<Clearance, Refusal> {
+    let Question { act, audiences, .. } = *question;
     invariants(case, now)?;
     let grants = grants(case)?;
-    let (grant, effect) = within(case, &act, audiences, &grants)?;
-    let target = Target::Act {
-        grant,
-        act: &act,
-        effect,
-    };
+    let (grant, effect) = within(case, act, audiences, &grants)?;
+    let target = Target::Act { grant, act, effect };
     let permits = judge(case, target, policies, now)?;
+    let counted = effect == Effect::Writes && grants.named(grant).is_some_and(Grant::counts_writes);
+    let reserved = uses::check(case, question, (grant, counted), now)?;
     Ok(Clearance::new(ClearanceParts {
         grant: grant.clone(),
-        act,
+        act: act.clone(),
         effect,
+        reserved,
         identity: case.identity.clone(),
         key: case.key,
         proof: case.proof,

@@ -7,6 +7,7 @@ use crate::domain::key::{Digest, Thumbprint};
 use crate::domain::name::GrantName;
 use crate::domain::standing::Standing;
 use crate::domain::time::Timestamp;
+use crate::domain::validity::Validity;
 use crate::ledger::entry::FactMark;
 
 /// An action that was permitted, once. It cannot be copied.
@@ -19,6 +20,8 @@ pub struct ClearanceParts {
     pub grant: GrantName,
     pub act: Act,
     pub effect: Effect,
+    /// Until when a use of it is reserved, where one is.
+    pub reserved: Option<Validity>,
     pub identity: Identity,
     pub key: Option<Thumbprint>,
     /// The proof of possession that is spent with it.

@@ -21,6 +21,7 @@ mod opening;
 pub mod permit;
 mod select;
 mod standing;
+mod uses;
 
 use crate::context::observe::good_until;
 use crate::decide::case::{Ask, Case};

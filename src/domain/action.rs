@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::context::RecordKind;
+use crate::domain::key::Digest;
 use crate::domain::name::{ActionName, ResourceKind};
 
 /// One action on one resource.
@@ -108,6 +109,24 @@ pub struct Difference {
 
 /// What is known of a record's field at this moment.
 pub type Look<'a> = &'a dyn Fn(RecordKind, &str) -> Option<String>;
+
+impl Act {
+    /// Of everything that it says, and of what it is said with: what is asked again is known by it.
+    pub fn digest(&self, with: &[&[u8]]) -> Digest {
+        let Resource {
+            kind,
+            id,
+            properties,
+        } = &self.resource;
+        let mut parts = vec![self.action.as_str(), kind.as_str(), id.as_str()];
+        for (name, value) in properties {
+            parts.extend([name.as_str(), value]);
+        }
+        let parts = parts.into_iter().map(str::as_bytes);
+        let parts: Vec<_> = with.iter().copied().chain(parts).collect();
+        Digest::of(&parts)
+    }
+}
 
 impl Acts {
     pub fn is_empty(&self) -> bool {

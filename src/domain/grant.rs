@@ -62,7 +62,8 @@ pub struct Grant {
     /// What is asked for at each use, by the services of `audiences`.
     #[serde(skip_serializing_if = "Acts::is_empty", default)]
     pub acts: Acts,
-    /// How many credentials the task may ever be given under this grant; renewals do not count.
+    /// How often the task may use this grant, ever: how many of its writes may be reserved where it has
+    /// such actions, else how many credentials may be given under it. Renewals and reads do not count.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub uses: Option<u32>,
 }
@@ -107,6 +108,16 @@ pub enum Beyond {
 }
 
 impl Grant {
+    /// Whether each of its writes is one of its uses.
+    pub fn counts_writes(&self) -> bool {
+        self.uses.is_some() && !self.acts.writes.is_empty()
+    }
+
+    /// Whether each credential that is given under it is one of its uses.
+    pub fn counts_credentials(&self) -> bool {
+        self.uses.is_some() && self.acts.writes.is_empty()
+    }
+
     /// Whether everything in this grant is also in `outer`.
     pub fn within(&self, outer: &Self) -> Result<(), Wider> {
         if !self.audiences.is_subset(&outer.audiences) {

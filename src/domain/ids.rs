@@ -120,6 +120,11 @@ id!(
     "cred_"
 );
 id!(
+    /// One use of an action, reserved: what a workload calls its permit.
+    ReservationId,
+    "permit_"
+);
+id!(
     /// One atomic change of the ledger.
     ChangeId,
     "chg_"

@@ -17,6 +17,7 @@ pub mod lineage;
 pub mod name;
 pub mod position;
 pub mod profile;
+pub mod reservation;
 pub mod role;
 pub mod secret;
 pub mod session;

@@ -74,6 +74,8 @@ pub struct Lifetimes {
     pub token: Duration,
     pub lease: Duration,
     pub certificate: Duration,
+    /// Of one use of an action, reserved.
+    pub permit: Duration,
     /// How long a session may go without renewal.
     pub session: Duration,
 }
@@ -195,7 +197,8 @@ pub enum BadTemplate {
 impl GrantRule {
     /// Whether something in it is taken with a token for the broker itself.
     pub fn is_taken_here(&self) -> bool {
-        !self.secrets.is_empty() || !self.jwt_svids.is_empty() || self.x509_svid
+        let reserved = self.uses.is_some() && !self.acts.writes.is_empty();
+        !self.secrets.is_empty() || !self.jwt_svids.is_empty() || self.x509_svid || reserved
     }
 }
 

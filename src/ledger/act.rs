@@ -23,25 +23,36 @@ pub fn record(
         Recorded::BeforeAnswer => expects(&parts, shown),
         Recorded::AfterAnswer => Vec::new(),
     };
-    let proof = parts.proof.map(|(until, digest)| {
-        Write::Once(Once {
-            kind: OnceKind::Proof,
-            until,
-            digest,
-            session: None,
-        })
-    });
+    let proof = proof(&parts);
+    let (subject, deed) = told(parts, shown);
     Change {
         id: ChangeId::new(scene.now, scene.entropy),
         realm: scene.realm,
         lane: Lane::Issue,
         expects,
         writes: proof.into_iter().collect(),
-        entry: entry(parts, shown, scene),
+        entry: Entry {
+            at: scene.now,
+            subject,
+            event: Event::Acted(Box::new(deed)),
+        },
     }
 }
 
-fn expects(parts: &ClearanceParts, shown: CredentialId) -> Vec<Expectation> {
+/// The proof of possession that is spent with it.
+pub(super) fn proof(parts: &ClearanceParts) -> Option<Write> {
+    parts.proof.map(|(until, digest)| {
+        Write::Once(Once {
+            kind: OnceKind::Proof,
+            until,
+            digest,
+            session: None,
+        })
+    })
+}
+
+/// What must still be true of whoever acts.
+pub(super) fn expects(parts: &ClearanceParts, shown: CredentialId) -> Vec<Expectation> {
     let Standing {
         task,
         lineage,
@@ -70,7 +81,8 @@ fn expects(parts: &ClearanceParts, shown: CredentialId) -> Vec<Expectation> {
     expects
 }
 
-fn entry(parts: ClearanceParts, shown: CredentialId, scene: Scene<'_>) -> Entry {
+/// Who acts, what is done, and why it may be.
+pub(super) fn told(parts: ClearanceParts, shown: CredentialId) -> (Subject, Deed) {
     let Standing {
         task,
         lineage,
@@ -98,9 +110,5 @@ fn entry(parts: ClearanceParts, shown: CredentialId, scene: Scene<'_>) -> Entry 
             facts: parts.facts,
         },
     };
-    Entry {
-        at: scene.now,
-        subject,
-        event: Event::Acted(Box::new(deed)),
-    }
+    (subject, deed)
 }

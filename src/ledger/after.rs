@@ -7,6 +7,7 @@ use crate::domain::grant::Grants;
 use crate::domain::ids::{CredentialId, LineageId, SessionId, TaskId};
 use crate::domain::lineage::Lineage;
 use crate::domain::name::GrantName;
+use crate::domain::reservation::{Reservation, ReservationState};
 use crate::domain::session::Session;
 use crate::domain::task::{Epoch, Task};
 use crate::domain::time::Timestamp;
@@ -86,6 +87,7 @@ impl<'a> After<'a> {
             }
             Write::Freeze(freeze) => self.allow_freeze(freeze),
             Write::Answered(answered) => self.allow_answered(answered),
+            Write::Reservation(reservation) => self.allow_reservation(reservation),
             Write::Bar(_) | Write::Source(_) | Write::SecretDeleted { .. } | Write::Key(_) => {
                 Ok(())
             }
@@ -246,6 +248,68 @@ impl<'a> After<'a> {
         )
     }
 
+    /// A use is reserved once, out of the task's pool, and consumed at most once, in its time and while
+    /// everything that it was reserved under stands.
+    fn allow_reservation(&self, new: &Reservation) -> Result<(), Refusal> {
+        let lineage = self
+            .lineage(new.lineage)
+            .ok_or(Refusal::Illegal("a permit has a lineage"))?;
+        let task = self
+            .task(new.task)
+            .ok_or(Refusal::Illegal("a permit has a task"))?;
+        live(
+            lineage.task == task.id,
+            Refusal::Illegal("a permit's lineage is its task's"),
+        )?;
+        self.open(task)?;
+        live(lineage.is_live(), Refusal::LineageEnded)?;
+        live(self.now < new.expires_at, Refusal::TooLate)?;
+        let Some(old) = self.rows.reservations.get(&new.id) else {
+            return self.allow_reserving(new, task, lineage);
+        };
+        live(!old.is_consumed() && new.is_consumed(), Refusal::Moved)?;
+        let same = Reservation {
+            state: ReservationState::Reserved,
+            ..new.clone()
+        } == *old;
+        live(same, Refusal::Illegal("a permit keeps what it is for"))
+    }
+
+    fn allow_reserving(
+        &self,
+        new: &Reservation,
+        task: &Task,
+        lineage: &Lineage,
+    ) -> Result<(), Refusal> {
+        live(
+            !new.is_consumed(),
+            Refusal::Illegal("only what was reserved is consumed"),
+        )?;
+        live(
+            new.expires_at <= task.deadline,
+            Refusal::Illegal("no permit outlives its task"),
+        )?;
+        live(
+            counts(&lineage.grants, new) && counts(&task.grants, new),
+            Refusal::Illegal("no permit is wider than its lineage's and task's grant"),
+        )?;
+        self.thawed(task, lineage)?;
+        let pool = (new.task, &new.grant);
+        let taken = self.writes.iter().filter_map(|write| {
+            let Write::Spend { task, grant, uses } = write else {
+                return None;
+            };
+            ((*task, grant) == pool).then_some(*uses)
+        });
+        let made = self.writes.iter().filter(
+            |write| matches!(write, Write::Reservation(one) if (one.task, &one.grant) == pool),
+        );
+        live(
+            made.count() as u64 <= taken.map(u64::from).sum(),
+            Refusal::Illegal("a permit takes one of its task's uses"),
+        )
+    }
+
     /// A freeze goes on where its scope left off, and only one that holds is lifted.
     fn allow_freeze(&self, new: &Freeze) -> Result<(), Refusal> {
         let old = self.rows.freezes.get(&new.scope);
@@ -382,6 +446,15 @@ fn covers(grants: &Grants, kind: &CredentialKind) -> bool {
     }
 }
 
+/// Whether these grants count the action for the service, and have it.
+fn counts(grants: &Grants, new: &Reservation) -> bool {
+    grants.named(&new.grant).is_some_and(|grant| {
+        grant.counts_writes()
+            && grant.acts.writes.contains(&new.action)
+            && grant.audiences.contains(&new.audience)
+    })
+}
+
 /// Neither longer nor wider than its parent: another audience, never another scope. A lease and an SVID
 /// have no scopes, and are nobody's parents.
 fn within_parent(new: &CredentialRecord, parent: &CredentialRecord) -> Result<(), Refusal> {
@@ -440,6 +513,7 @@ fn same_row(one: &Write, other: &Write) -> bool {
         ) => path == other,
         (Write::Freeze(one), Write::Freeze(other)) => one.scope == other.scope,
         (Write::Answered(one), Write::Answered(other)) => one.key == other.key,
+        (Write::Reservation(one), Write::Reservation(other)) => one.id == other.id,
         (
             Write::Task(_)
             | Write::Lineage(_)
@@ -453,7 +527,8 @@ fn same_row(one: &Write, other: &Write) -> bool {
             | Write::SecretDeleted { .. }
             | Write::Key(_)
             | Write::Freeze(_)
-            | Write::Answered(_),
+            | Write::Answered(_)
+            | Write::Reservation(_),
             _,
         ) => false,
     }

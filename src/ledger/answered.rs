@@ -1,4 +1,4 @@
-//! Orders that were carried out under a key of whoever gave them, with what they came to: given again under
+//! Orders and requests that were carried out under a key of whoever gave them, with what they came to: given again under
 //! the key, an order is answered and not done twice. The record is written in the change that carries the order
 //! out, so that no crash stands between the two.
 
@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::freeze::Freeze;
+use crate::domain::ids::ReservationId;
 use crate::domain::key::Digest;
+use crate::domain::reservation::Reservation;
 use crate::domain::task::Task;
 use crate::domain::time::Timestamp;
 
@@ -45,6 +47,10 @@ pub enum Answer {
         changed_at: Timestamp,
     },
     SecretDeleted,
+    Reserved(Box<Reservation>),
+    Consumed {
+        permit: ReservationId,
+    },
 }
 
 impl Repeat {

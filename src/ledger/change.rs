@@ -12,6 +12,7 @@ use crate::domain::ids::{ChangeId, CredentialId, LineageId, Realm, SessionId, Ta
 use crate::domain::key::Digest;
 use crate::domain::lineage::Lineage;
 use crate::domain::name::GrantName;
+use crate::domain::reservation::Reservation;
 use crate::domain::session::Session;
 use crate::domain::task::{Epoch, Task};
 use crate::domain::time::Timestamp;
@@ -104,6 +105,8 @@ pub enum Write {
     Freeze(Freeze),
     /// An order that was carried out under a key.
     Answered(Answered),
+    /// The whole row, reserved or consumed. What is reserved takes its use in the same change.
+    Reservation(Reservation),
 }
 
 /// A single-use key. `until` leads its primary key, so it must be the same for every retry: it

@@ -13,10 +13,12 @@ use crate::domain::freeze::FreezeScope;
 use crate::domain::grant::SecretPath;
 use crate::domain::host::Host;
 use crate::domain::identity::{Identity, SpiffeId};
-use crate::domain::ids::{ChangeId, CredentialId, LineageId, Realm, SessionId, TaskId};
+use crate::domain::ids::{
+    ChangeId, CredentialId, LineageId, Realm, ReservationId, SessionId, TaskId,
+};
 use crate::domain::key::Digest;
 use crate::domain::lineage::LineageState;
-use crate::domain::name::{ActionName, GrantName, ResourceKind, TaskName};
+use crate::domain::name::{ActionName, GrantName, ResourceKind, ServerName, TaskName};
 use crate::domain::profile::Via;
 use crate::domain::session::SessionState;
 use crate::domain::task::{Epoch, TaskState};
@@ -62,6 +64,10 @@ pub enum Event {
     SvidIssued(Justification),
     /// One action was permitted, at its use.
     Acted(Box<Deed>),
+    /// One use of an action was taken from its task's pool, for good.
+    PermitReserved(Box<PermitDeed>),
+    /// It was used.
+    PermitConsumed(Box<PermitDeed>),
     Denied(Refused),
     /// Nothing was known to be false, and nothing was issued.
     Undetermined(Refused),
@@ -159,6 +165,18 @@ pub struct Deed {
     pub kind: ResourceKind,
     pub id: ResourceId,
     pub because: Justification,
+}
+
+/// One use of an action, and why it was reserved or consumed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PermitDeed {
+    pub permit: ReservationId,
+    /// When it lapses, or would have.
+    pub until: Timestamp,
+    /// The resource server that consumed it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub by: Option<ServerName>,
+    pub deed: Deed,
 }
 
 /// Why something was refused. Everything here is for the operator; the caller gets the code, the
@@ -294,6 +312,8 @@ impl Event {
             Self::SecretRead(_) => "secret_read",
             Self::SvidIssued(_) => "svid_issued",
             Self::Acted(_) => "acted",
+            Self::PermitReserved(_) => "permit_reserved",
+            Self::PermitConsumed(_) => "permit_consumed",
             Self::Denied(_) => "denied",
             Self::Undetermined(_) => "undetermined",
             Self::TaskOpened { .. } => "task_opened",
@@ -356,6 +376,7 @@ pub fn touch_of(write: &Write) -> Option<Touch> {
         | Write::Secret(_)
         | Write::SecretDeleted { .. }
         | Write::Key(_)
-        | Write::Answered(_) => None,
+        | Write::Answered(_)
+        | Write::Reservation(_) => None,
     }
 }

@@ -8,7 +8,7 @@ use crate::decide::permit::{Permit, PermitParts, Planned};
 use crate::domain::credential::{
     CredentialKind, CredentialRecord, JwtSvid, RecallClass, SecretLease, X509Svid,
 };
-use crate::domain::grant::{Audience, TokenGrant};
+use crate::domain::grant::{Audience, Grant, TokenGrant};
 use crate::domain::ids::{ChangeId, CredentialId, LineageId, Realm, SessionId, TaskId};
 use crate::domain::lineage::{Lineage, LineageState};
 use crate::domain::session::{EvidenceMark, Session, SessionState};
@@ -373,7 +373,7 @@ impl Draft {
         let limited = parts
             .grants
             .named(grant)
-            .is_some_and(|rule| rule.uses.is_some());
+            .is_some_and(Grant::counts_credentials);
         if parts.spends && limited {
             self.writes.push(Write::Spend {
                 task: task.id,

@@ -13,6 +13,7 @@ pub mod entry;
 pub mod export;
 pub mod intent;
 pub mod replay;
+pub mod reserve;
 pub mod rows;
 pub mod tree;
 pub mod verify;

@@ -67,6 +67,8 @@ pub enum Why {
     Spelling,
     #[error("a credential is recorded under `{0}`")]
     Hidden(&'static str),
+    #[error("a permit is reserved or consumed under `{0}`")]
+    PermitHidden(&'static str),
     #[error("as of {at}: {refusal}")]
     Refused { at: Timestamp, refusal: Refusal },
 }
@@ -101,6 +103,13 @@ impl Replay {
         let credentials = u64::try_from(credentials.count()).unwrap_or(u64::MAX);
         if credentials > 0 && !gives(&leaf.event) {
             return Err(Why::Hidden(leaf.event.name()));
+        }
+        if leaf
+            .writes
+            .iter()
+            .any(|write| is_unsaid(write, &leaf.event))
+        {
+            return Err(Why::PermitHidden(leaf.event.name()));
         }
         self.latest = self.latest.max(leaf.at);
         let at = leaf.at.max(self.horizon());
@@ -194,7 +203,8 @@ fn is_late(rows: &Rows, write: &Write, at: Timestamp) -> bool {
         | Write::SecretDeleted { .. }
         | Write::Key(_)
         | Write::Freeze(_)
-        | Write::Answered(_) => false,
+        | Write::Answered(_)
+        | Write::Reservation(_) => false,
     }
 }
 
@@ -215,11 +225,27 @@ const fn is_credential(write: &Write) -> bool {
     matches!(write, Write::Credential(_))
 }
 
+/// Whether it reserves or consumes a permit of which the entry says something else.
+fn is_unsaid(write: &Write, event: &Event) -> bool {
+    let Write::Reservation(row) = write else {
+        return false;
+    };
+    if let Event::PermitReserved(said) = event {
+        return row.is_consumed() || said.permit != row.id;
+    }
+    if let Event::PermitConsumed(said) = event {
+        return !row.is_consumed() || said.permit != row.id;
+    }
+    true
+}
+
 /// Whether an entry that says this may hand something out.
 const fn gives(event: &Event) -> bool {
     match event {
         Event::Issued(_) | Event::Renewed(_) | Event::SecretRead(_) | Event::SvidIssued(_) => true,
         Event::Acted(_)
+        | Event::PermitReserved(_)
+        | Event::PermitConsumed(_)
         | Event::Denied(_)
         | Event::Undetermined(_)
         | Event::TaskOpened { .. }
@@ -252,18 +278,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::action::{Acts, Effect, ResourceRule};
     use crate::domain::credential::{CredentialKind, CredentialRecord, RecallClass, SecretLease};
     use crate::domain::grant::{Grant, Grants, TokenGrant};
     use crate::domain::identity::Identity;
-    use crate::domain::ids::{ChangeId, CredentialId, LineageId, SessionId, TaskId};
+    use crate::domain::ids::{ChangeId, CredentialId, LineageId, ReservationId, SessionId, TaskId};
     use crate::domain::key::Digest;
     use crate::domain::lineage::{Lineage, LineageState};
+    use crate::domain::reservation::{Reservation, ReservationState};
     use crate::domain::session::{EvidenceMark, Session, SessionState};
     use crate::domain::task::{End, Epoch, Task, TaskState};
     use crate::error::Code;
     use crate::ledger::bar::{Bar, BarKey};
     use crate::ledger::change::{Change, Lane, Once, OnceKind};
-    use crate::ledger::entry::{Entry, Justification, Refused, Subject};
+    use crate::ledger::entry::{Deed, Entry, Justification, PermitDeed, Refused, Subject};
 
     /// Verbs over rows, without a store: whatever the fold admits is logged.
     struct World {
@@ -300,10 +328,49 @@ mod tests {
             secrets: set(&["ci/*"]),
             jwt_svids: BTreeSet::new(),
             x509_svid: true,
-            acts: crate::domain::action::Acts::default(),
+            acts: Acts {
+                writes: set(&["restart"]),
+                resources: set_of_hosts(),
+                ..Acts::default()
+            },
             uses: Some(3),
         };
         Grants::new([("deploy".parse().unwrap(), grant)].into())
+    }
+
+    fn set_of_hosts() -> BTreeSet<ResourceRule> {
+        let hosts = ResourceRule {
+            kind: "host".parse().unwrap(),
+            id: None,
+            properties: BTreeMap::new(),
+        };
+        [hosts].into()
+    }
+
+    fn said(of: &Reservation, consumed: bool) -> Event {
+        let Event::Issued(because) = gave(Event::Issued) else {
+            panic!("another event");
+        };
+        let deed = Deed {
+            credential: CredentialId::from_bytes([1; 16]),
+            grant: of.grant.clone(),
+            action: of.action.clone(),
+            effect: Effect::Writes,
+            kind: of.kind.clone(),
+            id: of.resource.clone(),
+            because,
+        };
+        let said = Box::new(PermitDeed {
+            permit: of.id,
+            until: of.expires_at,
+            by: None,
+            deed,
+        });
+        if consumed {
+            Event::PermitConsumed(said)
+        } else {
+            Event::PermitReserved(said)
+        }
     }
 
     fn gave(event: fn(Justification) -> Event) -> Event {
@@ -563,6 +630,41 @@ mod tests {
             self.change(gave(Event::SecretRead), expects, writes)
         }
 
+        /// One use, reserved.
+        fn reserve(&mut self, thread: Thread) -> (Change, Reservation) {
+            let one = Reservation {
+                id: ReservationId::from_bytes(self.bytes()),
+                task: thread.task,
+                lineage: thread.lineage,
+                grant: "deploy".parse().unwrap(),
+                audience: "https://api".parse().unwrap(),
+                action: "restart".parse().unwrap(),
+                kind: "host".parse().unwrap(),
+                resource: "db-7".parse().unwrap(),
+                reserved_at: self.now,
+                expires_at: self.now.plus(Duration::from_mins(1)),
+                state: ReservationState::Reserved,
+            };
+            let spend = Write::Spend {
+                task: thread.task,
+                grant: one.grant.clone(),
+                uses: 1,
+            };
+            let (expects, writes) = (
+                self.standing(thread),
+                vec![spend, Write::Reservation(one.clone())],
+            );
+            (self.change(said(&one, false), expects, writes), one)
+        }
+
+        /// The same, consumed.
+        fn consume(&mut self, one: &Reservation) -> Change {
+            let by = "billing".parse().unwrap();
+            let consumed = one.clone().consume(self.now, by).unwrap();
+            let writes = vec![Write::Reservation(consumed)];
+            self.change(said(one, true), Vec::new(), writes)
+        }
+
         fn close(&mut self, thread: Thread) -> Option<Change> {
             let end = End::new(Code::TaskClosed, self.now);
             let over = self.rows.task(thread.task)?.clone().end(end).ok()?;
@@ -627,6 +729,14 @@ mod tests {
                 (8, Some(thread)) => self.end_lineage(thread),
                 (9, Some(thread)) => self.end_session(thread),
                 (10, Some(thread)) => Some(self.bar(thread)),
+                (14, Some(thread)) => {
+                    let (change, one) = self.reserve(thread);
+                    if self.commit(lag, change) && !pick.is_multiple_of(3) {
+                        let consumed = self.consume(&one);
+                        self.commit(Duration::ZERO, consumed);
+                    }
+                    return;
+                }
                 (11, Some(_)) => {
                     // The store's sweep; it may come late.
                     self.rows.forget(self.now);
@@ -659,7 +769,7 @@ mod tests {
 
         #[test]
         fn whatever_verbs_do_the_log_of_it_is_lawful(
-            acts in proptest::collection::vec((0..14_u8, any::<usize>(), 0..5_u64, 0..900_u64), 1..150),
+            acts in proptest::collection::vec((0..15_u8, any::<usize>(), 0..5_u64, 0..900_u64), 1..150),
         ) {
             let mut world = World::new();
             for (action, pick, lag, pause) in acts {
@@ -823,6 +933,66 @@ mod tests {
         let illegal = twice.unwrap_err();
         assert_eq!(illegal.index, 21);
         assert!(matches!(refusal(illegal.why), Refusal::OnceTaken { .. }));
+    }
+
+    #[test]
+    fn a_permit_is_not_consumed_twice_nor_late_nor_out_of_an_empty_pool() {
+        let planted = |how: fn(&mut World, Thread, Reservation)| {
+            let verdict = with(|world, thread| {
+                let (change, one) = world.reserve(thread);
+                assert!(world.commit(Duration::ZERO, change));
+                how(world, thread, one);
+            });
+            refusal(verdict.unwrap_err().why)
+        };
+        let twice = planted(|world, _, one| {
+            for _ in 0..2 {
+                let change = world.consume(&one);
+                world.plant(&change);
+            }
+        });
+        assert_eq!(twice, Refusal::Moved);
+        let late = planted(|world, _, one| {
+            world.now = one.expires_at;
+            let change = world.consume(&one);
+            world.plant(&change);
+        });
+        assert_eq!(late, Refusal::TooLate);
+        let overdrawn = planted(|world, thread, _| {
+            for _ in 0..3 {
+                let (change, _) = world.reserve(thread);
+                world.plant(&change);
+            }
+        });
+        assert_eq!(overdrawn, Refusal::UsesExhausted("deploy".parse().unwrap()));
+        let unpaid = planted(|world, thread, _| {
+            let (mut change, _) = world.reserve(thread);
+            change.writes.remove(0);
+            world.plant(&change);
+        });
+        let text = "a permit takes one of its task's uses";
+        assert_eq!(unpaid, Refusal::Illegal(text));
+    }
+
+    #[test]
+    fn a_permit_does_not_hide_under_another_event() {
+        let hidden = with(|world, thread| {
+            let (mut change, _) = world.reserve(thread);
+            change.entry.event = denied();
+            world.plant(&change);
+        });
+        let why = Why::PermitHidden("denied");
+        assert_eq!(hidden, Err(Illegal { index: 20, why }));
+        // Nor is one said to be reserved that is consumed, or another than the one that is.
+        let misnamed = with(|world, thread| {
+            let (change, one) = world.reserve(thread);
+            assert!(world.commit(Duration::ZERO, change));
+            let mut change = world.consume(&one);
+            change.entry.event = said(&one, false);
+            world.plant(&change);
+        });
+        let why = Why::PermitHidden("permit_reserved");
+        assert_eq!(misnamed, Err(Illegal { index: 21, why }));
     }
 
     #[test]

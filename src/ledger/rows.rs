@@ -9,10 +9,11 @@ use std::collections::HashMap;
 use crate::domain::credential::CredentialRecord;
 use crate::domain::freeze::{Freeze, FreezeScope};
 use crate::domain::grant::SecretPath;
-use crate::domain::ids::{CredentialId, LineageId, SessionId, TaskId};
+use crate::domain::ids::{CredentialId, LineageId, ReservationId, SessionId, TaskId};
 use crate::domain::key::{Digest, Thumbprint};
 use crate::domain::lineage::Lineage;
 use crate::domain::name::{GrantName, InstanceName, TaskName};
+use crate::domain::reservation::Reservation;
 use crate::domain::session::Session;
 use crate::domain::task::Task;
 use crate::domain::time::Timestamp;
@@ -33,6 +34,7 @@ pub struct Rows {
     pub(super) credentials: HashMap<CredentialId, CredentialRecord>,
     pub(super) once: HashMap<(OnceKind, Timestamp, Digest), Option<SessionId>>,
     pub(super) spent: HashMap<(TaskId, GrantName), u32>,
+    pub(super) reservations: HashMap<ReservationId, Reservation>,
     pub(super) bars: HashMap<BarKey, Bar>,
     pub(super) secrets: HashMap<SecretPath, u32>,
     pub(super) freezes: HashMap<FreezeScope, Freeze>,
@@ -108,6 +110,10 @@ impl Rows {
         self.spent.insert((task, grant), used);
     }
 
+    pub fn put_reservation(&mut self, reservation: Reservation) {
+        self.reservations.insert(reservation.id, reservation);
+    }
+
     /// A bar is only ever extended: one that holds longer stays.
     pub fn put_bar(&mut self, bar: Bar) {
         let longer = |known: &Bar| known.until >= bar.until;
@@ -146,6 +152,10 @@ impl Rows {
 
     pub fn credentials(&self) -> impl Iterator<Item = &CredentialRecord> {
         self.credentials.values()
+    }
+
+    pub fn reservations(&self) -> impl Iterator<Item = &Reservation> {
+        self.reservations.values()
     }
 
     /// How often a grant of a task has been used.
@@ -190,6 +200,7 @@ impl Rows {
             Write::SecretDeleted { .. } | Write::Source(_) | Write::Key(_) => {}
             Write::Freeze(freeze) => self.put_freeze(freeze),
             Write::Answered(answered) => self.put_answered(&answered),
+            Write::Reservation(reservation) => self.put_reservation(reservation),
         }
     }
 
@@ -209,6 +220,8 @@ impl Rows {
         self.names.retain(|_, id| self.tasks.contains_key(id));
         self.spent
             .retain(|(task, _), _| self.tasks.contains_key(task));
+        self.reservations
+            .retain(|_, one| self.tasks.contains_key(&one.task));
         self.instances
             .retain(|_, id| self.lineages.contains_key(id));
         self.keys.retain(|_, id| self.sessions.contains_key(id));

@@ -11,11 +11,14 @@ use crate::domain::context::RecordKey;
 use crate::domain::credential::CredentialRecord;
 use crate::domain::freeze::Freeze;
 use crate::domain::grant::SecretPath;
-use crate::domain::ids::{ChangeId, CredentialId, LineageId, Realm, SessionId, TaskId};
+use crate::domain::ids::{
+    ChangeId, CredentialId, LineageId, Realm, ReservationId, SessionId, TaskId,
+};
 use crate::domain::key::{Digest, Thumbprint};
 use crate::domain::lineage::Lineage;
-use crate::domain::name::{InstanceName, TaskName};
+use crate::domain::name::{GrantName, InstanceName, TaskName};
 use crate::domain::position::Position;
+use crate::domain::reservation::Reservation;
 use crate::domain::standing::{Held, Standing, Tied};
 use crate::domain::task::Task;
 use crate::domain::time::Timestamp;
@@ -63,6 +66,14 @@ pub trait Store: Listing + inquiry::Inquiry + Audit + Upkeep + Send + Sync {
 
     /// An order that was carried out under a key, with what it came to.
     fn answered(&self, realm: Realm, key: Digest) -> BoxFuture<'_, Result<Option<Answered>, Down>>;
+
+    /// One use of an action that a task has reserved.
+    fn reservation(
+        &self,
+        realm: Realm,
+        task: TaskId,
+        id: ReservationId,
+    ) -> BoxFuture<'_, Result<Option<Reservation>, Down>>;
 
     /// One credential of a lineage.
     fn credential(
@@ -127,6 +138,20 @@ pub trait Listing {
         task: TaskId,
         now: Timestamp,
     ) -> BoxFuture<'_, Result<Vec<CredentialRecord>, Down>>;
+
+    /// Every use of an action that a task has reserved, newest first.
+    fn reservations(
+        &self,
+        realm: Realm,
+        task: TaskId,
+    ) -> BoxFuture<'_, Result<Vec<Reservation>, Down>>;
+
+    /// How often a task has used each grant whose uses are counted, as far as it has.
+    fn spent(
+        &self,
+        realm: Realm,
+        task: TaskId,
+    ) -> BoxFuture<'_, Result<Vec<(GrantName, u32)>, Down>>;
 
     /// Certificates in the order of their ends, from above a moment, or above the one that is given.
     fn certificates<'a>(

@@ -38,6 +38,7 @@ mod login;
 mod oidc;
 mod operators;
 mod peers;
+mod permits;
 mod pki;
 mod policies;
 mod preview;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::hooks::{DeskHook, DeskHooks};
 use crate::clock::Clock;
@@ -20,6 +20,8 @@ pub struct DeskCase {
     pub assignee: Option<String>,
     pub account: String,
     pub queue: String,
+    /// What else this desk says of it, by name: the host or the table that it is about.
+    pub more: BTreeMap<String, String>,
     /// Grows with every change.
     pub version: u64,
 }
@@ -77,6 +79,7 @@ impl Desk {
             assignee: assignee.map(str::to_owned),
             account: account.to_owned(),
             queue: "billing".to_owned(),
+            more: BTreeMap::new(),
             version: 1,
         };
         let taken = locked(&self.cases).insert(id.to_owned(), case);
@@ -122,6 +125,18 @@ impl Desk {
             .await
     }
 
+    /// Says one more thing of a case, and tells of it.
+    pub async fn say(
+        &self,
+        id: &str,
+        name: &str,
+        text: &str,
+    ) -> Result<Option<Delivery>, WorldError> {
+        let said = (name.to_owned(), text.to_owned());
+        self.change(id, |case| drop(case.more.insert(said.0, said.1)))
+            .await
+    }
+
     /// The case is gone, without a word.
     pub fn delete(&self, id: &str) {
         locked(&self.cases).remove(id);
@@ -160,7 +175,7 @@ impl Desk {
         let alias = locked(&self.aliases).get(asked).cloned();
         let id = alias.unwrap_or_else(|| asked.to_owned());
         let case = locked(&self.cases).get(&id)?.clone();
-        let document = json!({
+        let own = json!({
             "id": id,
             "state": case.state,
             "assignee": case.assignee.map(|agent| json!({ "id": agent })),
@@ -168,7 +183,14 @@ impl Desk {
             "queue": case.queue,
             "version": case.version,
         });
-        Some((document, format!("\"{id}-{}\"", case.version)))
+        // A field of the desk's own keeps its name.
+        let more = case
+            .more
+            .into_iter()
+            .map(|(name, text)| (name, text.into()));
+        let mut document: Map<String, Value> = more.collect();
+        document.extend(own.as_object().cloned().unwrap_or_default());
+        Some((document.into(), format!("\"{id}-{}\"", case.version)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What people do at a desk, as calls of its control API: open cases, move them, say where it tells of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -28,10 +29,15 @@ struct NewCase {
     account: String,
     #[serde(default)]
     assignee: Option<String>,
+    #[serde(default)]
+    more: BTreeMap<String, String>,
 }
 
 async fn open(State(desk): Here, Json(new): Json<NewCase>) -> Result<Json<()>, WorldError> {
     desk.open(&new.id, &new.account, new.assignee.as_deref())?;
+    if !new.more.is_empty() {
+        desk.change(&new.id, |case| case.more = new.more).await?;
+    }
     Ok(Json(()))
 }
 
@@ -42,6 +48,8 @@ struct Change {
     state: Option<String>,
     assignee: Option<String>,
     account: Option<String>,
+    #[serde(default)]
+    more: BTreeMap<String, String>,
 }
 
 async fn change(
@@ -51,6 +59,7 @@ async fn change(
 ) -> Result<Json<Option<Delivery>>, WorldError> {
     let told = desk.change(&id, |case| {
         case.state = to.state.unwrap_or_else(|| case.state.clone());
+        case.more.extend(to.more);
         case.account = to.account.unwrap_or_else(|| case.account.clone());
         if let Some(assignee) = to.assignee {
             case.assignee = Some(assignee).filter(|name| !name.is_empty());

@@ -81,6 +81,13 @@ pub(in crate::cli) struct Certified {
     pub(in crate::cli) expires_at: String,
 }
 
+/// A permit, and when it lapses.
+#[derive(Debug, Deserialize)]
+pub(in crate::cli) struct Reserved {
+    pub(in crate::cli) permit: String,
+    pub(in crate::cli) expires_at: String,
+}
+
 impl Client {
     pub(in crate::cli) fn new(
         issuer: BaseUrl,
@@ -197,6 +204,19 @@ impl Client {
     pub(in crate::cli) async fn recertified(&self, request: &str) -> Result<Certified, Failed> {
         let body = json!({ "csr": request });
         read(&self.sent(CERTIFICATE, &body, HeaderMap::new()).await?)
+    }
+
+    /// A permit: one use of an action, under the step's own key.
+    pub(in crate::cli) async fn permit(
+        &self,
+        wanted: &Value,
+        step: &str,
+        by: &Secret,
+    ) -> Result<Reserved, Failed> {
+        let mut headers = self.shown("POST", PERMIT, by)?;
+        let key = HeaderValue::from_str(step).map_err(|_| misread())?;
+        headers.insert("idempotency-key", key);
+        read(&self.sent(PERMIT, wanted, headers).await?)
     }
 
     /// What a token takes with a JSON body.
@@ -341,6 +361,7 @@ fn hidden(text: &str) -> Result<HeaderValue, Failed> {
 const TOKEN: &str = "/oauth2/token";
 const PREVIEW: &str = "/api/v1/preview";
 const SVID: &str = "/api/v1/svid/jwt";
+const PERMIT: &str = "/api/v1/permit";
 const CERTIFICATE: &str = "/api/v1/svid/x509";
 /// The largest secret, in base64 and JSON.
 const LARGEST_ANSWER: usize = 4 * 1024 * 1024;

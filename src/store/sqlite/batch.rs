@@ -10,17 +10,18 @@ use writ_keys::KeyRow;
 
 use super::gate::Transaction;
 use super::{
-    Db, answered, bar, binding, certificate, credential, entry, freeze, key, lineage, once, secret,
-    session, source, spent, task,
+    Db, answered, bar, binding, certificate, credential, entry, freeze, key, lineage, once,
+    reservation, secret, session, source, spent, task,
 };
 use crate::domain::context::RecordKey;
 use crate::domain::credential::CredentialRecord;
 use crate::domain::freeze::{Freeze, FreezeScope};
 use crate::domain::grant::SecretPath;
-use crate::domain::ids::{LineageId, Realm, SessionId, TaskId};
+use crate::domain::ids::{LineageId, Realm, ReservationId, SessionId, TaskId};
 use crate::domain::lineage::Lineage;
 use crate::domain::name::GrantName;
 use crate::domain::position::Position;
+use crate::domain::reservation::Reservation;
 use crate::domain::session::Session;
 use crate::domain::task::{Epoch, Task};
 use crate::domain::time::Timestamp;
@@ -65,6 +66,7 @@ impl Batch for SqliteBatch {
             task::load(db, mac, &keys, &mut rows).await?;
             credential::load(db, mac, &keys, &mut rows).await?;
             spent::load(db, mac, &keys, &mut rows).await?;
+            reservation::load(db, mac, &keys, &mut rows).await?;
             bar::load(db, mac, &keys, &mut rows).await?;
             freeze::load(db, mac, &keys, &mut rows).await?;
             answered::load(db, mac, &keys, &mut rows).await?;
@@ -114,6 +116,7 @@ struct Gathered<'a> {
     credentials: Vec<(Realm, &'a CredentialRecord)>,
     once: Vec<(Realm, &'a Once)>,
     spent: BTreeSet<(Realm, TaskId, &'a GrantName)>,
+    reservations: BTreeMap<(Realm, ReservationId), &'a Reservation>,
     bars: BTreeMap<(Realm, &'a BarKey), &'a Bar>,
     freezes: BTreeMap<(Realm, &'a FreezeScope), &'a Freeze>,
     answered: Vec<(Realm, &'a Answered)>,
@@ -170,6 +173,9 @@ impl<'a> Gathered<'a> {
             Write::Freeze(freeze) => {
                 self.freezes.insert((realm, &freeze.scope), freeze);
             }
+            Write::Reservation(one) => {
+                self.reservations.insert((realm, one.id), one);
+            }
             Write::Answered(answered) => self.answered.push((realm, answered)),
             Write::Source(mark) => {
                 let latest = self.marks.entry((realm, &mark.record)).or_insert(mark);
@@ -223,6 +229,10 @@ impl<'a> Gathered<'a> {
         }
         if !self.spent.is_empty() {
             spent::write(db, mac, &self.spent, after).await?;
+        }
+        if !self.reservations.is_empty() {
+            let written = reservation::write(db, mac, &self.reservations).await?;
+            all(written, &self.reservations)?;
         }
         if !self.bars.is_empty() {
             bar::write(db, mac, &self.bars).await?;

@@ -3,14 +3,18 @@
 use futures_util::future::BoxFuture;
 use writ_keys::KeyRow;
 
-use super::{SqliteStore, certificate, credential, entry, freeze, key, lineage, secret, task};
+use super::{
+    SqliteStore, certificate, credential, entry, freeze, key, lineage, reservation, secret, spent,
+    task,
+};
 use crate::domain::credential::{CredentialRecord, RecallClass};
 use crate::domain::freeze::Freeze;
 use crate::domain::grant::SecretPath;
 use crate::domain::ids::{LineageId, Realm, TaskId};
 use crate::domain::lineage::Lineage;
-use crate::domain::name::TaskName;
+use crate::domain::name::{GrantName, TaskName};
 use crate::domain::position::Position;
+use crate::domain::reservation::Reservation;
 use crate::domain::task::Task;
 use crate::domain::time::Timestamp;
 use crate::store::{Down, Listing, SecretListing, StoredEntry};
@@ -62,6 +66,28 @@ impl Listing for SqliteStore {
         Box::pin(async move {
             let mut db = self.db.reader().await?;
             credential::of_task(&mut db, self.db.mac(), realm, task, now).await
+        })
+    }
+
+    fn reservations(
+        &self,
+        realm: Realm,
+        task: TaskId,
+    ) -> BoxFuture<'_, Result<Vec<Reservation>, Down>> {
+        Box::pin(async move {
+            let mut db = self.db.reader().await?;
+            reservation::of_task(&mut db, self.db.mac(), realm, task).await
+        })
+    }
+
+    fn spent(
+        &self,
+        realm: Realm,
+        task: TaskId,
+    ) -> BoxFuture<'_, Result<Vec<(GrantName, u32)>, Down>> {
+        Box::pin(async move {
+            let mut db = self.db.reader().await?;
+            spent::of_task(&mut db, self.db.mac(), realm, task).await
         })
     }
 

@@ -15,9 +15,10 @@ use tokio_util::task::TaskTracker;
 use crate::domain::context::RecordKey;
 use crate::domain::credential::CredentialRecord;
 use crate::domain::grant::SecretPath;
-use crate::domain::ids::{CredentialId, LineageId, Realm, SessionId};
+use crate::domain::ids::{CredentialId, LineageId, Realm, ReservationId, SessionId, TaskId};
 use crate::domain::key::{Digest, Thumbprint};
 use crate::domain::name::{InstanceName, TaskName};
+use crate::domain::reservation::Reservation;
 use crate::domain::standing::{Held, Standing, Tied};
 use crate::domain::time::Timestamp;
 use crate::ledger::answered::Answered;
@@ -48,6 +49,7 @@ mod lineage;
 mod listing;
 mod once;
 mod open;
+mod reservation;
 mod row;
 mod secret;
 mod session;
@@ -245,6 +247,18 @@ impl Store for SqliteStore {
         Box::pin(async move {
             let mut db = self.db.reader().await?;
             answered::by_key(&mut db, self.db.mac(), realm, key).await
+        })
+    }
+
+    fn reservation(
+        &self,
+        realm: Realm,
+        task: TaskId,
+        id: ReservationId,
+    ) -> BoxFuture<'_, Result<Option<Reservation>, Down>> {
+        Box::pin(async move {
+            let mut db = self.db.reader().await?;
+            reservation::by_id(&mut db, self.db.mac(), realm, task, id).await
         })
     }
 

@@ -225,6 +225,11 @@ fn migrator() -> Migrator {
             "answered",
             include_str!("../../../migrations/sqlite/0006_answered.sql").into_sql_str(),
         ),
+        migration(
+            7,
+            "reservation",
+            include_str!("../../../migrations/sqlite/0007_reservation.sql").into_sql_str(),
+        ),
     ])
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::bulk::Bulk;
 use super::row::{Seal, bytes, column, down, number, realm};
@@ -29,18 +29,30 @@ pub(super) async fn load(
     }
     let rows = wanted.bind(sqlx::query(LOAD)).fetch_all(db).await;
     for row in &rows.map_err(down)? {
-        let realm = realm(row, 0)?;
-        let task: [u8; 16] = bytes(row, 1)?;
-        let grant: &str = column(row, 2)?;
-        let used: u32 = number(row, 3)?;
-        seal(realm, &task, grant, used).check(mac, "", column(row, 4)?)?;
-        let grant: GrantName = grant
-            .parse()
-            .map_err(|_| Down("a count of uses names no grant".to_owned()))?;
-        into.of(realm)
-            .put_spent(TaskId::from_bytes(task), grant, used);
+        let (realm, task, grant, used) = decode(row, mac)?;
+        into.of(realm).put_spent(task, grant, used);
     }
     Ok(())
+}
+
+/// The counts of one task.
+pub(super) async fn of_task(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    realm: Realm,
+    task: TaskId,
+) -> Result<Vec<(GrantName, u32)>, Down> {
+    let rows = sqlx::query(OF_TASK)
+        .bind(realm.number())
+        .bind(task.as_bytes().as_slice())
+        .fetch_all(db)
+        .await
+        .map_err(down)?;
+    let count = |row| {
+        let (_, _, grant, used) = decode(row, mac)?;
+        Ok((grant, used))
+    };
+    rows.iter().map(count).collect()
 }
 
 /// Writes the counts after a batch.
@@ -65,6 +77,18 @@ pub(super) async fn write(
     done.map(drop).map_err(down)
 }
 
+fn decode(row: &SqliteRow, mac: &dyn RowMac) -> Result<(Realm, TaskId, GrantName, u32), Down> {
+    let realm = realm(row, 0)?;
+    let task: [u8; 16] = bytes(row, 1)?;
+    let grant: &str = column(row, 2)?;
+    let used: u32 = number(row, 3)?;
+    seal(realm, &task, grant, used).check(mac, "", column(row, 4)?)?;
+    let grant = grant
+        .parse()
+        .map_err(|_| Down("a count of uses names no grant".to_owned()))?;
+    Ok((realm, TaskId::from_bytes(task), grant, used))
+}
+
 fn seal<'a>(realm: Realm, task: &'a [u8; 16], grant: &str, used: u32) -> Seal<'a> {
     Seal::new("spent", realm, task)
         .bytes(grant.as_bytes())
@@ -76,6 +100,9 @@ const LOAD: &str = "
     FROM jsonb_each(?1) j
     CROSS JOIN spent s ON s.realm = j.value ->> 0 AND s.task = substr(?2, j.value ->> 1, 16)
       AND s.grant_name = CAST(substr(?2, j.value ->> 2, j.value ->> 3) AS TEXT)";
+
+const OF_TASK: &str = "
+    SELECT realm, task, grant_name, used, mac FROM spent WHERE realm = ?1 AND task = ?2";
 
 const WRITE: &str = "
     INSERT INTO spent (realm, task, grant_name, used, mac)

@@ -60,7 +60,7 @@ async fn chunk(
         }
     }
     did += lineages(db, mac, realm, cutoff, room - did).await?;
-    for statement in [SPENT, TASKS] {
+    for statement in [SPENT, RESERVATIONS, TASKS] {
         if did == room {
             return Ok(did);
         }
@@ -205,6 +205,15 @@ const SPENT: &str = "
     DELETE FROM spent WHERE realm = ?1 AND (task, grant_name) IN (
       SELECT s.task, s.grant_name FROM due d
       CROSS JOIN spent s ON s.realm = d.realm AND s.task = d.id
+      LIMIT ?3)";
+
+const RESERVATIONS: &str = "
+    WITH due AS MATERIALIZED (
+      SELECT realm, id FROM task INDEXED BY task_by_deadline
+      WHERE realm = ?1 AND deadline_at <= ?2 ORDER BY deadline_at LIMIT 128)
+    DELETE FROM reservation WHERE realm = ?1 AND (task, id) IN (
+      SELECT r.task, r.id FROM due d
+      CROSS JOIN reservation r ON r.realm = d.realm AND r.task = d.id
       LIMIT ?3)";
 
 const TASKS: &str = "

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use crate::domain::grant::SecretPath;
-use crate::domain::ids::{CredentialId, LineageId, Realm, SessionId, TaskId};
+use crate::domain::ids::{CredentialId, LineageId, Realm, ReservationId, SessionId, TaskId};
 use crate::domain::key::{Digest, Thumbprint};
 use crate::domain::lineage::Lineage;
 use crate::domain::name::{GrantName, InstanceName, TaskName};
+use crate::domain::reservation::Reservation;
 use crate::domain::task::Epoch;
 use crate::ledger::bar::BarKey;
 use crate::ledger::change::{Change, Expectation, Once, Write};
@@ -25,6 +26,7 @@ pub(in crate::store) struct Keys {
     pub(in crate::store) held_by: BTreeSet<(Realm, LineageId, Option<Thumbprint>)>,
     pub(in crate::store) credentials: BTreeSet<(Realm, LineageId, CredentialId)>,
     pub(in crate::store) spent: BTreeSet<(Realm, TaskId, GrantName)>,
+    pub(in crate::store) reservations: BTreeSet<(Realm, TaskId, ReservationId)>,
     pub(in crate::store) bars: BTreeSet<(Realm, BarKey)>,
     pub(in crate::store) secrets: BTreeSet<(Realm, SecretPath)>,
     pub(in crate::store) answered: BTreeSet<(Realm, Digest)>,
@@ -124,10 +126,18 @@ impl Keys {
             | Write::SecretDeleted { .. }
             | Write::Key(_) => {}
             Write::Freeze(_) => self.freezes = true,
+            Write::Reservation(one) => self.reservation(realm, one),
             Write::Answered(answered) => {
                 self.answered.insert((realm, answered.key));
             }
         }
+    }
+
+    fn reservation(&mut self, realm: Realm, one: &Reservation) {
+        self.tasks.insert((realm, one.task));
+        self.lineages.insert((realm, one.lineage));
+        self.reservations.insert((realm, one.task, one.id));
+        self.freezes = true;
     }
 
     /// Nothing hangs on a task that the same change makes.
@@ -177,7 +187,8 @@ impl Made {
                 | Write::SecretDeleted { .. }
                 | Write::Key(_)
                 | Write::Freeze(_)
-                | Write::Answered(_) => {}
+                | Write::Answered(_)
+                | Write::Reservation(_) => {}
             }
         }
         made
@@ -201,7 +212,8 @@ pub(super) fn once_keys<'a>(changes: impl Iterator<Item = &'a Change>) -> Vec<(R
             | Write::SecretDeleted { .. }
             | Write::Key(_)
             | Write::Freeze(_)
-            | Write::Answered(_) => None,
+            | Write::Answered(_)
+            | Write::Reservation(_) => None,
         })
         .collect()
 }

@@ -134,10 +134,10 @@ fn parameters<S>(route: &Route<S>) -> Vec<Value> {
             "description": parameter.about, "schema": value(parameter),
         })
     });
-    let once = route.once.then(|| {
+    let once = route.once.map(|need| {
         json!({
-            "name": "Idempotency-Key", "in": "header", "required": false,
-            "description": "Under the same key the same order is carried out once, and answered as it was for a day",
+            "name": "Idempotency-Key", "in": "header", "required": need == Need::Required,
+            "description": "Under the same key the same is carried out once, and answered as it was for a day",
             "schema": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!#-+\\--:<-\\[\\]-~]+$" },
         })
     });

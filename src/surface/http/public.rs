@@ -16,7 +16,7 @@ use crate::surface::grpc::ext_authz;
 use crate::surface::http::openapi::Document;
 use crate::surface::http::route::Route;
 use crate::surface::http::{
-    authzen, forward_auth, guard, hooks, oauth, openapi, pki, preview, secret, svid,
+    authzen, forward_auth, guard, hooks, oauth, openapi, permit, pki, preview, secret, svid,
 };
 use crate::surface::settings::ResourceServer;
 
@@ -32,7 +32,7 @@ pub struct Public {
 pub fn table() -> Vec<Route> {
     let mut table = Vec::new();
     table.extend(oauth::routes());
-    table.extend([secret::route(), preview::route()]);
+    table.extend([secret::route(), permit::route(), preview::route()]);
     table.extend(svid::routes());
     table.extend(pki::routes());
     table.extend(authzen::routes());

@@ -30,8 +30,8 @@ pub struct Route<S = Arc<Public>> {
     pub takes: Takes,
     /// Whether a `DPoP` header is looked at (RFC 9449 §4).
     pub proof: bool,
-    /// Whether an `Idempotency-Key` is: the order is carried out once under it.
-    pub once: bool,
+    /// Whether an `Idempotency-Key` is: what is asked is carried out once under it.
+    pub once: Option<Need>,
     /// What an answer that is no refusal has for a status, and its body.
     pub status: StatusCode,
     pub answer: Content,
@@ -172,7 +172,7 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
             query: &[],
             takes: Takes::Nothing,
             proof: false,
-            once: false,
+            once: None,
             status: StatusCode::OK,
             answer: Content::Nothing,
             refuses: Refuses::Problem,
@@ -213,7 +213,13 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
     }
 
     pub const fn once(mut self) -> Self {
-        self.once = true;
+        self.once = Some(Need::Optional);
+        self
+    }
+
+    /// What is asked here is carried out once, under the key that it has to come with.
+    pub const fn only_once(mut self) -> Self {
+        self.once = Some(Need::Required);
         self
     }
 

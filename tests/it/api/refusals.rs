@@ -4,7 +4,7 @@
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use writ::surface::http::public;
-use writ::surface::http::route::{Caller, Need, Route, Takes};
+use writ::surface::http::route::{Caller, Need, Route, Shape, Takes};
 
 use crate::support::broker::BILLING_SECRET;
 use crate::support::client::EXCHANGE;
@@ -162,10 +162,11 @@ fn body(request: RequestBuilder, route: &Route, shows: bool) -> RequestBuilder {
         Takes::Delivery => request.header("Content-Type", JSON).body("{}"),
         Takes::Json(shape) | Takes::JsonOrNothing(shape) => {
             let (_, schema) = &shape.schemas[0];
-            let required = schema["required"].as_array().into_iter().flatten();
-            let members = required.map(|name| (name.as_str().unwrap(), "https://db.example"));
-            let members: std::collections::BTreeMap<_, _> = members.collect();
-            request.json(&members)
+            let request = match route.once {
+                Some(Need::Required) => request.header("Idempotency-Key", "a"),
+                Some(_) | None => request,
+            };
+            request.json(&required(shape, schema))
         }
         Takes::Form(parameters) => {
             let required = parameters.iter().filter(|p| p.need == Need::Required);
@@ -190,6 +191,26 @@ fn body(request: RequestBuilder, route: &Route, shows: bool) -> RequestBuilder {
             request.form(&form)
         }
     }
+}
+
+/// The least that a schema takes.
+fn required(shape: &Shape, schema: &Value) -> Value {
+    if let Some(name) = schema["$ref"].as_str() {
+        let name = name.rsplit('/').next().unwrap();
+        let named = shape.schemas.iter().find(|(known, _)| known == name);
+        return required(shape, &named.unwrap().1);
+    }
+    let Some(names) = schema["required"].as_array() else {
+        return "db.example".into();
+    };
+    let names = names.iter().map(|name| name.as_str().unwrap());
+    let member = |name: &str| {
+        (
+            name.to_owned(),
+            required(shape, &schema["properties"][name]),
+        )
+    };
+    Value::Object(names.map(member).collect())
 }
 
 /// The OAuth endpoint says 400 where the API says 401 (RFC 8693 §2.2.2).

@@ -2,7 +2,7 @@
 
 mod connections;
 mod crash;
-mod drain;
+pub mod drain;
 mod handshake;
 mod init;
 mod lines;

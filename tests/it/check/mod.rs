@@ -118,7 +118,7 @@ async fn post(client: &Client, path: &str, body: String) -> Answer {
 
 impl Answer {
     #[track_caller]
-    fn assert_permitted(&self) {
+    pub fn assert_permitted(&self) {
         assert_eq!(
             (self.status.as_u16(), &self.json["decision"]),
             (200, &json!(true)),
@@ -127,7 +127,7 @@ impl Answer {
     }
 
     #[track_caller]
-    fn assert_denied(&self, code: &str, field: &str) {
+    pub fn assert_denied(&self, code: &str, field: &str) {
         let context = &self.json["context"];
         let said = (
             self.status.as_u16(),

@@ -88,6 +88,15 @@ pub const fn advice(code: Code) -> &'static str {
         Code::ResourceMismatch => {
             "the workload asked for what belongs to somebody else: look at what it was told to do"
         }
+        Code::PermitRequired => {
+            "have the workload reserve a permit (`writ permit reserve`) and send it along"
+        }
+        Code::PermitMismatch => {
+            "compare what the permit is for with what was asked: it holds for nothing else"
+        }
+        Code::PermitSpent | Code::PermitExpired => {
+            "the use is gone; have the workload reserve another for its next step"
+        }
         Code::SecretRefused => "cover the path with `secrets` in one of the profile's grants",
         Code::OperatorRequired => {
             "run as root or the broker's user, or be named in listen.admin_uids or in operators.role"

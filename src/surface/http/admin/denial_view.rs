@@ -138,6 +138,8 @@ fn refusal(event: &Event) -> Option<(Verdict, &Refused)> {
         | Event::SecretRead(_)
         | Event::SvidIssued(_)
         | Event::Acted(_)
+        | Event::PermitReserved(_)
+        | Event::PermitConsumed(_)
         | Event::TaskOpened { .. }
         | Event::TaskClosed { .. }
         | Event::TaskRevoked { .. }
@@ -190,7 +192,8 @@ fn ended(write: &Write) -> Option<EndedView> {
         | Write::SecretDeleted { .. }
         | Write::Key(_)
         | Write::Freeze(_)
-        | Write::Answered(_) => return None,
+        | Write::Answered(_)
+        | Write::Reservation(_) => return None,
     };
     Some(EndedView { what, id })
 }

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::when::When;
 use crate::domain::position::DenialId;
 use crate::error::Code;
-use crate::ledger::entry::{Event, Leaf};
+use crate::ledger::entry::{Deed, Event, Leaf, PermitDeed};
 use crate::store::StoredEntry;
 
 /// One line of a history.
@@ -60,12 +60,8 @@ impl EntryView {
             Event::Issued(_) | Event::Renewed(_) | Event::SecretRead(_) | Event::SvidIssued(_) => {
                 self
             }
-            Event::Acted(deed) => self.about(format!(
-                "{} {} {}",
-                deed.action,
-                deed.kind,
-                deed.id.as_str()
-            )),
+            Event::Acted(deed) => self.about(done(deed)),
+            Event::PermitReserved(said) | Event::PermitConsumed(said) => self.used(said),
             Event::Denied(refused) | Event::Undetermined(refused) => Self {
                 code: Some(refused.code),
                 field: refused.field.clone(),
@@ -118,6 +114,15 @@ impl EntryView {
         }
     }
 
+    fn used(self, said: &PermitDeed) -> Self {
+        let about = format!("{} {}", said.permit, done(&said.deed));
+        Self {
+            by: said.by.as_ref().map(ToString::to_string),
+            ..self
+        }
+        .about(about)
+    }
+
     fn ordered(self, by: &str, reason: Option<&String>) -> Self {
         Self {
             by: Some(by.to_owned()),
@@ -132,4 +137,8 @@ impl EntryView {
             ..self
         }
     }
+}
+
+fn done(deed: &Deed) -> String {
+    format!("{} {} {}", deed.action, deed.kind, deed.id.as_str())
 }

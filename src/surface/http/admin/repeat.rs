@@ -1,17 +1,15 @@
-//! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): by what an order is known when it is given
-//! again because its answer was lost.
+//! An order's `Idempotency-Key`: by what it is known when it is given again because its answer was lost.
 
 use axum::extract::FromRequestParts;
-use http::HeaderMap;
 use http::request::Parts;
 use serde::Serialize;
 
-use super::decode::malformed;
 use super::failed::Failed;
 use super::gate::Operator;
 use crate::domain::key::Digest;
 use crate::error::{Code, Error};
 use crate::ledger::answered::Repeat;
+use crate::surface::http::idempotency;
 
 /// The key that came with a request, if one did.
 pub(super) struct Key(Option<String>);
@@ -20,7 +18,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     type Rejection = Failed;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failed> {
-        Ok(Self(read(&parts.headers)?))
+        Ok(Self(idempotency::read(&parts.headers)?))
     }
 }
 
@@ -44,74 +42,14 @@ impl Key {
     }
 }
 
-fn read(headers: &HeaderMap) -> Result<Option<String>, Error> {
-    let mut all = headers.get_all(NAME).iter();
-    let Some(first) = all.next() else {
-        return Ok(None);
-    };
-    let text = first.to_str().ok().filter(|_| all.next().is_none());
-    let key = text.map(str::trim).and_then(bare);
-    let key = key.ok_or_else(|| {
-        let what = "one key of 1 to 128 visible ASCII characters, best a random UUID, between quotes or bare";
-        malformed(what.to_owned(), NAME)
-    })?;
-    Ok(Some(key.to_owned()))
-}
-
-/// The draft wants a quoted string (RFC 8941 §3.3.3); clients send bare words as well.
-fn bare(text: &str) -> Option<&str> {
-    let key = match text.strip_prefix('"') {
-        Some(rest) => rest.strip_suffix('"')?,
-        None => text,
-    };
-    let fits = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b',' | b';');
-    ((1..=128).contains(&key.len()) && key.bytes().all(fits)).then_some(key)
-}
-
-pub(super) const NAME: &str = "Idempotency-Key";
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use http::HeaderValue;
 
     use super::*;
     use crate::surface::http::admin::users::Users;
     use crate::surface::http::peer::Peer;
     use crate::surface::socket::Caller;
-
-    fn headers(values: &[&str]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append(NAME, HeaderValue::from_str(value).unwrap());
-        }
-        headers
-    }
-
-    #[test]
-    fn a_key_is_one_word_quoted_or_bare() {
-        assert_eq!(read(&headers(&[])).unwrap(), None);
-        for one in ["\"8e03978e-40d5\"", "8e03978e-40d5", " 8e03978e-40d5 "] {
-            let read = read(&headers(&[one])).unwrap();
-            assert_eq!(read.as_deref(), Some("8e03978e-40d5"), "{one}");
-        }
-        let long = "x".repeat(129);
-        for bad in [
-            &["a", "b"][..],
-            &[""],
-            &["\"\""],
-            &["a b"],
-            &["\"a"],
-            &["a\""],
-            &["a;b=1"],
-            &[&long],
-            &["ä"],
-        ] {
-            let refused = read(&headers(bad)).unwrap_err();
-            assert_eq!(refused.code(), Code::RequestMalformed, "{bad:?}");
-        }
-    }
 
     fn operator(uid: u32) -> Operator {
         let caller = Caller {

@@ -10,11 +10,14 @@ use super::entry_view::EntryView;
 use super::when::When;
 use crate::broker::inspect::Inspection;
 use crate::broker::revoke::Reach;
-use crate::domain::grant::Grants;
+use crate::domain::grant::{Audience, Grants};
 use crate::domain::identity::SpiffeId;
-use crate::domain::ids::{LineageId, TaskId};
+use crate::domain::ids::{LineageId, ReservationId, TaskId};
 use crate::domain::lineage::{Binding, Lineage, LineageState};
-use crate::domain::name::{InstanceName, ProfileName, TaskName};
+use crate::domain::name::{
+    ActionName, GrantName, InstanceName, ProfileName, ResourceKind, ServerName, TaskName,
+};
+use crate::domain::reservation::{Reservation, ReservationStanding, ReservationState};
 use crate::domain::task::{End, Task, TaskState};
 use crate::domain::time::Timestamp;
 use crate::error::Code;
@@ -80,6 +83,8 @@ pub struct TaskDetail {
     pub task: TaskView,
     #[schema(value_type = Object)]
     pub grants: Grants,
+    /// Of each grant whose uses are counted.
+    pub uses: Vec<UsesView>,
     pub lineages: Vec<LineageView>,
     /// Those that have not expired.
     pub credentials: Vec<CredentialView>,
@@ -102,6 +107,54 @@ pub struct LineageView {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ended: Option<EndView>,
     pub bindings: Vec<BindingView>,
+}
+
+/// What a task has used of a grant. What has lapsed is used: it never goes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UsesView {
+    #[schema(value_type = String)]
+    pub grant: GrantName,
+    pub limit: u32,
+    pub left: u32,
+    /// The permits that were taken, where its writes are what is counted; newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub permits: Vec<PermitView>,
+}
+
+/// One use of an action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PermitView {
+    #[schema(value_type = String)]
+    pub permit: ReservationId,
+    #[schema(value_type = String)]
+    pub lineage: LineageId,
+    #[schema(value_type = String)]
+    pub audience: Audience,
+    #[schema(value_type = String)]
+    pub action: ActionName,
+    #[serde(rename = "type")]
+    #[schema(value_type = String)]
+    pub kind: ResourceKind,
+    pub id: String,
+    pub state: PermitStanding,
+    pub reserved_at: When,
+    pub expires_at: When,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub consumed_at: Option<When>,
+    /// The resource server that did it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
+    pub by: Option<ServerName>,
+}
+
+/// Where a permit stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PermitStanding {
+    Reserved,
+    Consumed,
+    /// It was not used in its time.
+    Lapsed,
 }
 
 /// A tie to one record, and what must stay as it was.
@@ -156,9 +209,57 @@ impl TaskDetail {
         Self {
             task: TaskView::of(&found.task, now),
             grants: found.task.grants.clone(),
+            uses: uses(found, now),
             lineages: found.lineages.iter().map(LineageView::from).collect(),
             credentials: found.credentials.iter().map(CredentialView::from).collect(),
             entries: found.entries.iter().map(EntryView::from).collect(),
+        }
+    }
+}
+
+/// What was used of each grant that counts, whether anything was or not.
+fn uses(found: &Inspection, now: Timestamp) -> Vec<UsesView> {
+    let grants = found.task.grants.iter();
+    let counted = grants.filter_map(|(name, grant)| Some((name, grant.uses?)));
+    counted
+        .map(|(name, limit)| {
+            let mut spent = found.spent.iter();
+            let used = spent
+                .find(|(grant, _)| grant == name)
+                .map_or(0, |(_, n)| *n);
+            let permits = found.reservations.iter().filter(|one| one.grant == *name);
+            UsesView {
+                grant: name.clone(),
+                limit,
+                left: limit.saturating_sub(used),
+                permits: permits.map(|one| PermitView::of(one, now)).collect(),
+            }
+        })
+        .collect()
+}
+
+impl PermitView {
+    fn of(one: &Reservation, now: Timestamp) -> Self {
+        let (consumed_at, by) = match &one.state {
+            ReservationState::Reserved => (None, None),
+            ReservationState::Consumed { at, by } => (Some((*at).into()), Some(by.clone())),
+        };
+        Self {
+            permit: one.id,
+            lineage: one.lineage,
+            audience: one.audience.clone(),
+            action: one.action.clone(),
+            kind: one.kind.clone(),
+            id: one.resource.as_str().to_owned(),
+            state: match one.standing(now) {
+                ReservationStanding::Reserved => PermitStanding::Reserved,
+                ReservationStanding::Consumed => PermitStanding::Consumed,
+                ReservationStanding::Lapsed => PermitStanding::Lapsed,
+            },
+            reserved_at: one.reserved_at.into(),
+            expires_at: one.expires_at.into(),
+            consumed_at,
+            by,
         }
     }
 }

@@ -2,12 +2,14 @@
 //! whether whoever it was shown a token by may do it now.
 //!
 //! A denial is an answer, 200 with `decision: false`, and says why. What cannot be known is none: 503, or the
-//! `error` of its evaluation where several were asked, so that nobody takes an outage for a decision.
+//! `error` of its evaluation where several were asked, so that nobody takes an outage for a decision. What is
+//! counted is consumed beside it, in the same shapes.
 
+mod consumption;
 mod evaluation;
 mod evaluations;
 mod metadata;
-mod wire;
+pub(super) mod wire;
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, header};
@@ -26,11 +28,18 @@ use crate::surface::http::{answer, problem};
 use crate::surface::settings::ResourceServer;
 
 pub fn routes() -> Vec<Route> {
-    vec![evaluation::route(), evaluations::route(), metadata::route()]
+    vec![
+        evaluation::route(),
+        evaluations::route(),
+        consumption::route(),
+        metadata::route(),
+    ]
 }
 
 const EVALUATION: &str = "/access/v1/evaluation";
 const EVALUATIONS: &str = "/access/v1/evaluations";
+/// Ours: AuthZEN only evaluates, and evaluating uses nothing up.
+const CONSUMPTION: &str = "/access/v1/consumption";
 
 async fn check(public: &Public, asked: &CheckRequest) -> Result<Cleared, Error> {
     let broker = &public.broker;

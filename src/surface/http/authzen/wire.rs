@@ -10,8 +10,10 @@ use utoipa::ToSchema;
 
 use crate::broker::Presented;
 use crate::broker::check::{CheckRequest, Cleared, Holder};
+use crate::broker::consume::Consumed;
 use crate::domain::action::{Act, Resource};
 use crate::domain::grant::Audience;
+use crate::domain::ids::ReservationId;
 use crate::domain::secret::Secret;
 use crate::error::{Code, Error, Kind};
 use crate::surface::http::form::malformed;
@@ -51,13 +53,13 @@ struct Dpop {
 
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[schema(as = AuthzenAction)]
-pub(super) struct Action {
+pub(in crate::surface::http) struct Action {
     name: String,
 }
 
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[schema(as = AuthzenResource)]
-pub(super) struct Thing {
+pub(in crate::surface::http) struct Thing {
     r#type: String,
     id: String,
     /// Texts, numbers and truths are compared, as texts; anything else is passed over.
@@ -79,6 +81,12 @@ pub(super) struct Decision {
 struct Told {
     #[serde(skip_serializing_if = "Option::is_none")]
     task: Option<String>,
+    /// The permit that was consumed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permit: Option<String>,
+    /// The same request was answered before: what it permits may have been done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeated: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,23 +120,28 @@ pub(super) fn request(
     }
     let shown = subject.properties.as_ref();
     let token = shown.and_then(|shown| shown.access_token.clone());
-    let unfit = |text, field| malformed(text).with_field(field);
-    let name = action.name.parse();
-    let kind = thing.r#type.parse();
-    let id = thing.id.parse();
     Ok(CheckRequest {
         subject: Some(subject.id.clone()),
         token: Secret::from(token.unwrap_or_default()),
         holder: shown.map_or(Ok(Holder::Nobody), holder)?,
-        act: Act {
-            action: name.map_err(|_| unfit("not an action's name", "action.name"))?,
-            resource: Resource {
-                kind: kind.map_err(|_| unfit("not a type of resource", "resource.type"))?,
-                id: id.map_err(|_| unfit("not a resource's id", "resource.id"))?,
-                properties: properties(thing)?,
-            },
-        },
+        act: act(action, thing)?,
         audiences: audiences.clone(),
+    })
+}
+
+/// One action on one resource, in the broker's words.
+pub(in crate::surface::http) fn act(action: &Action, thing: &Thing) -> Result<Act, Error> {
+    let unfit = |text, field| malformed(text).with_field(field);
+    let name = action.name.parse();
+    let kind = thing.r#type.parse();
+    let id = thing.id.parse();
+    Ok(Act {
+        action: name.map_err(|_| unfit("not an action's name", "action.name"))?,
+        resource: Resource {
+            kind: kind.map_err(|_| unfit("not a type of resource", "resource.type"))?,
+            id: id.map_err(|_| unfit("not a resource's id", "resource.id"))?,
+            properties: properties(thing)?,
+        },
     })
 }
 
@@ -181,26 +194,56 @@ impl Decision {
     /// There is none: the request cannot be read, or nothing is known.
     pub(super) fn of(outcome: Result<Cleared, Error>) -> Result<Self, Error> {
         match outcome {
-            Ok(cleared) => Ok(Self {
-                decision: true,
-                context: Told {
-                    task: Some(cleared.claims().task.to_string()),
+            Ok(cleared) => Ok(Self::permitted(&cleared, Told::default())),
+            Err(error) => Self::refused(error),
+        }
+    }
+
+    /// The answer to a consumption.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn of_consumed(
+        outcome: Result<Consumed, Error>,
+        permit: Option<ReservationId>,
+    ) -> Result<Self, Error> {
+        match outcome {
+            Ok(consumed) => {
+                let told = Told {
+                    permit: permit.map(|id| id.to_string()),
+                    repeated: Some(consumed.repeated),
                     ..Told::default()
-                },
-            }),
-            Err(error) => match error.kind() {
-                Kind::Unverified | Kind::Target | Kind::Scope | Kind::Denied => {
-                    problem::log(&error);
-                    Ok(Self::denied(&error))
-                }
-                Kind::Malformed
-                | Kind::Unauthenticated
-                | Kind::Absent
-                | Kind::Conflict
-                | Kind::Contradicted
-                | Kind::Undetermined
-                | Kind::Internal => Err(error),
+                };
+                Ok(Self::permitted(&consumed.cleared, told))
+            }
+            Err(error) => Self::refused(error),
+        }
+    }
+
+    fn permitted(cleared: &Cleared, told: Told) -> Self {
+        Self {
+            decision: true,
+            context: Told {
+                task: Some(cleared.claims().task.to_string()),
+                ..told
             },
+        }
+    }
+
+    /// A denial is a decision; not to know is none.
+    fn refused(error: Error) -> Result<Self, Error> {
+        match error.kind() {
+            Kind::Unverified | Kind::Target | Kind::Scope | Kind::Denied => {
+                problem::log(&error);
+                Ok(Self::denied(&error))
+            }
+            Kind::Malformed
+            | Kind::Unauthenticated
+            | Kind::Absent
+            | Kind::Conflict
+            | Kind::Contradicted
+            | Kind::Undetermined
+            | Kind::Internal => Err(error),
         }
     }
 
