@@ -12,6 +12,7 @@ use crate::support::held::order;
 mod envoy;
 mod ext_authz;
 mod gateway;
+mod legacy;
 mod nginx;
 mod record;
 mod recorded;

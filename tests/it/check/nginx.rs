@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::RequestBuilder;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,7 +23,7 @@ const SHIPPED: &str = include_str!("../../../deploy/nginx.conf");
 const INVOICE: &str = "/accounts/AC-9/invoices/7";
 
 /// nginx with a service behind it.
-struct Front {
+pub(super) struct Front {
     url: String,
     http: reqwest::Client,
     service: Service,
@@ -32,7 +32,7 @@ struct Front {
 }
 
 impl Front {
-    async fn before(issuer: &str) -> Self {
+    pub(super) async fn before(issuer: &str) -> Self {
         let service = Service::start().await;
         let at = own_address();
         let place = TempDir::with_prefix_in("writ-nginx", memory()).unwrap();
@@ -66,10 +66,20 @@ impl Front {
     }
 
     /// A request as the agent makes it, by the service's public name.
-    fn get(&self, held: &Held, path: &str) -> RequestBuilder {
-        let request = self.http.get(format!("{}{path}", self.url));
+    pub(super) fn get(&self, held: &Held, path: &str) -> RequestBuilder {
+        self.asks(held, &Method::GET, path)
+    }
+
+    pub(super) fn asks(&self, held: &Held, method: &Method, path: &str) -> RequestBuilder {
+        let url = format!("{}{path}", self.url);
+        let request = self.http.request(method.clone(), url);
         let request = request.header("Host", "billing.example");
-        held.signed(request, "GET", path)
+        held.signed(request, method.as_str(), path)
+    }
+
+    /// How many requests have come through.
+    pub(super) fn through(&self) -> usize {
+        self.service.through()
     }
 }
 
