@@ -1,5 +1,7 @@
 //! `writ task`: what is at work, opening and ending it.
 
+use std::collections::HashMap;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -10,6 +12,7 @@ use super::table::Table;
 use super::text::plain;
 use crate::domain::grant::Audience;
 use crate::domain::identity::SpiffeId;
+use crate::domain::ids::LineageId;
 use crate::domain::name::{ProfileName, TaskName};
 use crate::mint::cursor::Cursor;
 use crate::surface::http::admin::credential_view::{
@@ -188,7 +191,9 @@ fn shown(detail: &TaskDetail) -> Vec<String> {
     lines.push(String::new());
     lines.extend(credentials(&detail.credentials));
     lines.push(String::new());
-    lines.extend(events(&detail.entries));
+    let names = detail.lineages.iter();
+    let names = names.map(|one| (one.id, one.instance.as_str())).collect();
+    lines.extend(events(&detail.entries, &names));
     lines
 }
 
@@ -283,14 +288,20 @@ fn credentials(all: &[CredentialView]) -> Vec<String> {
     rows_or(&table, "no credential is out")
 }
 
-pub(super) fn events(entries: &[EntryView]) -> Vec<String> {
-    let mut table = Table::new(["AT", "EVENT", "CODE", "FIELD", "BY", "ABOUT"]);
+/// A history. Lineages are named as in `names`: by the job, pod or agent.
+pub(super) fn events(entries: &[EntryView], names: &HashMap<LineageId, &str>) -> Vec<String> {
+    let mut table = Table::new(["AT", "EVENT", "OF", "CODE", "FIELD", "BY", "ABOUT"]);
     for entry in entries {
+        let of = entry.lineage.map(|id| {
+            let name = names.get(&id).map(|name| (*name).to_owned());
+            name.unwrap_or_else(|| id.to_string())
+        });
         let about = [&entry.denial_id, &entry.about, &entry.reason];
         let about: Vec<_> = about.into_iter().flatten().map(String::as_str).collect();
         table.push([
             entry.at.to_the_second(),
             entry.event.clone(),
+            of.unwrap_or_default(),
             entry.code.map_or_else(String::new, |code| code.to_string()),
             entry.field.clone().unwrap_or_default(),
             entry.by.clone().unwrap_or_default(),

@@ -1,5 +1,7 @@
 //! `writ why`: the last refusals about a run, a task or a denial, and what happened before them.
 
+use std::collections::HashMap;
+
 use clap::Args;
 
 use super::CliError;
@@ -59,7 +61,7 @@ fn lines(told: &WhyView) -> Vec<String> {
     }
     lines.push(String::new());
     lines.push("what happened".to_owned());
-    lines.extend(events(&told.events));
+    lines.extend(events(&told.events, &HashMap::new()));
     lines
 }
 

@@ -116,6 +116,18 @@ async fn what_a_task_has_read_is_listed_until_long_after_its_end() {
         .run(&["task", "show", held.first.text("task")], "")
         .await;
     assert!(said.out.contains("exposed: rotate it"), "{said:?}");
+    let job = held.job().check_run_id.to_string();
+    for (event, what) in [
+        ("issued ", "access token for "),
+        ("secret_read ", "ci/prod/db v1"),
+        ("secret_read ", "ci/prod/key v1"),
+    ] {
+        let line = said.out.lines().find(|line| {
+            let told = [event, job.as_str(), what];
+            told.iter().all(|part| line.contains(part))
+        });
+        assert!(line.is_some(), "{event} {what}: {said:?}");
+    }
     for which in [name.as_str(), held.first.text("task")] {
         let told = desk.get(&format!("/api/v1/tasks/{which}/exposure")).await;
         let values = told.json["values"].as_array().unwrap();

@@ -46,10 +46,15 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
             if path.file_name().is_some_and(|name| name != "tests") {
                 collect(&path, files);
             }
-        } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs") {
+        } else if path.extension().is_some_and(|e| e == "rs") && !is_test(&path) {
             files.push(path);
         }
     }
+}
+
+fn is_test(file: &Path) -> bool {
+    let name = file.file_stem().and_then(|stem| stem.to_str());
+    name.is_some_and(|name| name.ends_with("tests"))
 }
 
 fn relative(root: &Path, file: &Path) -> String {

@@ -4,8 +4,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::when::When;
+use crate::domain::credential::{CredentialKind, CredentialRecord};
+use crate::domain::grant::Audience;
+use crate::domain::ids::LineageId;
 use crate::domain::position::DenialId;
 use crate::error::Code;
+use crate::ledger::change::Write;
 use crate::ledger::entry::{Deed, Event, Leaf, PermitDeed};
 use crate::store::StoredEntry;
 
@@ -26,12 +30,16 @@ pub struct EntryView {
     /// Where `explain` knows more.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub denial_id: Option<String>,
+    /// The lineage that it was about: one job, pod or agent of the task.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
+    pub lineage: Option<LineageId>,
     /// Who ordered it, where somebody did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// What exactly, in a word: a path, a key, a record's value.
+    /// What exactly, in a word: what was issued, a path, a key, a record's value.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub about: Option<String>,
 }
@@ -46,19 +54,20 @@ impl From<&(StoredEntry, Leaf)> for EntryView {
             code: None,
             field: None,
             denial_id: None,
+            lineage: leaf.subject.lineage,
             by: None,
             reason: None,
             about: None,
         };
-        view.told(&leaf.event, DenialId(entry.position))
+        view.told(&leaf.event, &leaf.writes, DenialId(entry.position))
     }
 }
 
 impl EntryView {
-    fn told(self, event: &Event, id: DenialId) -> Self {
+    fn told(self, event: &Event, writes: &[Write], id: DenialId) -> Self {
         match event {
             Event::Issued(_) | Event::Renewed(_) | Event::SecretRead(_) | Event::SvidIssued(_) => {
-                self
+                self.about(issued(writes))
             }
             Event::Acted(deed) => self.about(done(deed)),
             Event::PermitReserved(said) | Event::PermitConsumed(said) => self.used(said),
@@ -141,4 +150,27 @@ impl EntryView {
 
 fn done(deed: &Deed) -> String {
     format!("{} {} {}", deed.action, deed.kind, deed.id.as_str())
+}
+
+/// What was handed out, in words.
+fn issued(writes: &[Write]) -> String {
+    let new = writes.iter().filter_map(|write| {
+        if let Write::Credential(new) = write {
+            return Some(in_words(new));
+        }
+        None
+    });
+    new.collect::<Vec<_>>().join(", ")
+}
+
+fn in_words(credential: &CredentialRecord) -> String {
+    match &credential.kind {
+        CredentialKind::AccessToken(token) => {
+            let audiences: Vec<_> = token.audiences.iter().map(Audience::as_str).collect();
+            format!("access token for {}", audiences.join(" "))
+        }
+        CredentialKind::SecretLease(lease) => format!("{} v{}", lease.path, lease.version),
+        CredentialKind::JwtSvid(svid) => format!("JWT-SVID for {}", svid.audience),
+        CredentialKind::X509Svid(svid) => format!("X.509-SVID {}", svid.serial),
+    }
 }
