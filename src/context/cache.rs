@@ -100,11 +100,36 @@ impl FactCache {
         locate: &Locator,
         max_age: Duration,
     ) -> Result<Fact, Unreadable> {
+        self.read_unless(source, key, locate, max_age, |_| true)
+            .await
+    }
+
+    /// The same for who counts only what came by its source: fresh evidence proves a part of the record, and
+    /// is no reason not to read the rest.
+    pub async fn pull(
+        &self,
+        source: &dyn ContextSource,
+        key: &RecordKey,
+        locate: &Locator,
+        max_age: Duration,
+    ) -> Result<Fact, Unreadable> {
+        let pulled = |fact: &Fact| fact.via == Via::Pull;
+        self.read_unless(source, key, locate, max_age, pulled).await
+    }
+
+    async fn read_unless(
+        &self,
+        source: &dyn ContextSource,
+        key: &RecordKey,
+        locate: &Locator,
+        max_age: Duration,
+        counts: fn(&Fact) -> bool,
+    ) -> Result<Fact, Unreadable> {
         let slot = self.slot(key);
         let _turn = slot.gate.lock().await;
         for _ in 0..READS {
             let now = self.clock.now();
-            if let Some(fact) = slot.known().fresh(max_age, now) {
+            if let Some(fact) = slot.known().fresh(max_age, now).filter(counts) {
                 trace::mark(|| Mark::Cached(true));
                 return Ok(fact);
             }
@@ -124,13 +149,18 @@ impl FactCache {
             if hinted && !terminal {
                 continue;
             }
-            known.offer(fact);
-            // Not simply what was read: a terminal state or a newer version stands against it.
-            return known.fresh(max_age, now).ok_or_else(|| {
-                Unreadable(
+            known.offer(fact.clone());
+            // Not simply what was read: a terminal state or a newer version stands against it. Evidence that
+            // came meanwhile and does not count stands against nothing.
+            let stands = known.fresh(max_age, now);
+            let over = |known: &Fact| known.record.as_ref().is_some_and(Record::is_terminal);
+            return match stands {
+                Some(known) if counts(&known) || over(&known) => Ok(known),
+                Some(_) => Ok(fact),
+                None => Err(Unreadable(
                     "the source's answer is older than what is known of the record".to_owned(),
-                )
-            });
+                )),
+            };
         }
         Err(Unreadable(
             "hints came faster than the record could be read".to_owned(),
@@ -386,6 +416,35 @@ mod tests {
         assert!(cache.fresh(&key(), AGE, clock.now()).is_none());
         cache.take_proof(proof(clock.now()));
         assert!(cache.fresh(&key(), AGE, clock.now()).is_some());
+    }
+
+    #[tokio::test]
+    async fn what_evidence_proves_does_not_stand_before_what_has_to_be_pulled() {
+        let (cache, clock) = cache();
+        let source = source(vec![
+            Ok(job(RunStatus::InProgress, "1")),
+            Ok(job(RunStatus::Completed, "2")),
+        ]);
+        let prove = || {
+            cache.take_proof(Fact {
+                key: key(),
+                record: job(RunStatus::InProgress, "1").record,
+                via: Via::IssuerProof,
+                observed_at: clock.now(),
+                version: None,
+            });
+        };
+        prove();
+        let locate = Locator::default();
+        let proven = cache.read(&source, &key(), &locate, AGE).await.unwrap();
+        assert_eq!(proven.via, Via::IssuerProof);
+        let pulled = cache.pull(&source, &key(), &locate, AGE).await.unwrap();
+        assert_eq!(pulled.via, Via::Pull);
+        // The next evidence changes nothing of that, and what is over is over.
+        clock.advance(Duration::from_secs(1));
+        prove();
+        let over = cache.pull(&source, &key(), &locate, AGE).await.unwrap();
+        assert!(over.record.unwrap().is_terminal());
     }
 
     #[tokio::test]

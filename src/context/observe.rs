@@ -107,11 +107,13 @@ impl Observer {
         let Some(source) = self.sources.get(&key.source) else {
             return FactState::Unavailable("the source is not configured to be asked".to_owned());
         };
-        match self
-            .cache
-            .read(source.as_ref(), key, locate, rule.max_age)
-            .await
-        {
+        let (source, age) = (source.as_ref(), rule.max_age);
+        let read = if rule.via.contains(&Via::IssuerProof) {
+            self.cache.read(source, key, locate, age).await
+        } else {
+            self.cache.pull(source, key, locate, age).await
+        };
+        match read {
             Ok(fact) if rule.via.contains(&fact.via) => FactState::Known(fact),
             Ok(_) => {
                 FactState::Unavailable("what is known came by a way that does not count".to_owned())
