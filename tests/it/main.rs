@@ -47,6 +47,7 @@ mod renewal;
 mod revocation;
 mod rules;
 mod run;
+mod scenarios;
 mod secrets;
 mod store;
 mod story;

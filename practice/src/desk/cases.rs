@@ -183,12 +183,14 @@ impl Desk {
             "queue": case.queue,
             "version": case.version,
         });
-        // A field of the desk's own keeps its name.
-        let more = case
-            .more
-            .into_iter()
-            .map(|(name, text)| (name, text.into()));
-        let mut document: Map<String, Value> = more.collect();
+        // What its desk has a field for and nobody filled in is there, and empty.
+        let empty = ["host", "table"].map(|name| (name.to_owned(), Value::Null));
+        let mut document: Map<String, Value> = empty.into_iter().collect();
+        document.extend(
+            case.more
+                .into_iter()
+                .map(|(name, text)| (name, text.into())),
+        );
         document.extend(own.as_object().cloned().unwrap_or_default());
         Some((document.into(), format!("\"{id}-{}\"", case.version)))
     }
