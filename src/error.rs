@@ -121,6 +121,8 @@ codes! {
     TaskExpired = "task_expired" => Denied,
     /// The lineage has ended; evidence does not reopen it.
     LineageEnded = "lineage_ended" => Denied,
+    /// The lineage is in quarantine: nothing is given or permitted until it is let go on with less.
+    Quarantined = "quarantined" => Denied,
     /// The session was revoked.
     SessionEnded = "session_ended" => Denied,
     /// The session was not renewed in time.
@@ -169,6 +171,8 @@ codes! {
     OperatorRequired = "operator_required" => Denied,
     /// The operator has another role than this takes.
     RoleRequired = "role_required" => Denied,
+    /// Whoever asked for something may not decide on it as well.
+    SeparationRequired = "separation_required" => Denied,
     /// There is no such thing.
     NotFound = "not_found" => Absent,
     /// It has already ended, or somebody else changed it first.

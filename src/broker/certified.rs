@@ -94,6 +94,7 @@ fn footing(record: &CredentialRecord, held: &Held) -> Footing {
         task: held.task.id,
         lineage: held.lineage.id,
         session: held.session.id,
+        credential: record.id,
         bars: bars.into_iter().flatten().collect(),
     }
 }

@@ -25,6 +25,7 @@ use crate::decide::engine::Verb;
 use crate::domain::action::{Act, Effect};
 use crate::domain::grant::Audience;
 use crate::domain::key::Thumbprint;
+use crate::domain::lineage::is_given_since;
 use crate::domain::profile::{Recorded, TaskProfile};
 use crate::domain::secret::Secret;
 use crate::domain::standing::Standing;
@@ -261,6 +262,10 @@ impl Broker {
             Ok(clearance) => clearance,
             Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };
+        // After the decision: that a task or lineage has ended says more than this does.
+        if !is_given_since(caller.token.claims.jti, lineage.released_at) {
+            return Err(self.deny(revoked(), &trace()).await);
+        }
         laps.done("decide");
         if let Some(outcome) = wanted.before(caller) {
             return Ok(Ok(outcome));
@@ -293,9 +298,13 @@ impl Broker {
         let bars = token.footing().bars;
         let bar = bars.iter().find(|bar| view.is_barred(bar, now))?;
         if matches!(bar, BarKey::Credential(_)) {
-            let text = "the credential that was shown has been revoked";
-            return Some(Denial::new(Code::CredentialRevoked, text));
+            return Some(revoked());
         }
         Some(barred(bar))
     }
+}
+
+fn revoked() -> Denial {
+    let text = "the credential that was shown has been revoked";
+    Denial::new(Code::CredentialRevoked, text)
 }

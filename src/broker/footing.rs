@@ -2,13 +2,14 @@
 //! over it. Judged from memory, or from the rows where memory has none.
 
 use crate::broker::{Broker, unavailable};
-use crate::domain::ids::{LineageId, SessionId, TaskId};
+use crate::domain::ids::{CredentialId, LineageId, SessionId, TaskId};
+use crate::domain::lineage::is_given_since;
 use crate::domain::standing::Held;
 use crate::error::Error;
 use crate::ledger::bar::BarKey;
 use crate::ledger::change::Write;
 use crate::ledger::entry::{Life, touch_of};
-use crate::store::view::View;
+use crate::store::view::{Seen, View};
 
 /// What has to be alive, and what may not be barred. None of it ever changes for one credential.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub(in crate::broker) struct Footing {
     pub(in crate::broker) task: TaskId,
     pub(in crate::broker) lineage: LineageId,
     pub(in crate::broker) session: SessionId,
+    pub(in crate::broker) credential: CredentialId,
     pub(in crate::broker) bars: Vec<BarKey>,
 }
 
@@ -64,9 +66,14 @@ impl Footing {
             view.lineage(self.lineage),
             view.session(self.session),
         ];
-        if rows.iter().flatten().any(|seen| seen.life == Life::Over) {
+        if rows.iter().flatten().any(|seen| self.is_over(seen)) {
             return Some(false);
         }
         rows.iter().all(Option::is_some).then_some(true)
+    }
+
+    /// Whether the row is over, or a lineage's that left quarantine after the credential was given.
+    fn is_over(&self, seen: &Seen) -> bool {
+        seen.life == Life::Over || !is_given_since(self.credential, seen.released_at)
     }
 }

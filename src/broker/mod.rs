@@ -11,6 +11,7 @@
 //! - [`introspect`]: whether a token still stands
 //! - [`open`]: a case's task, by an operator's word
 //! - [`revoke`]: by task, session or credential
+//! - [`quarantine`]: a lineage, stopped and let go on with less
 //! - [`observe`]: what happened outside
 //! - [`administer`]: what operators do
 //! - [`find`], [`why`]: what operators ask at night
@@ -62,6 +63,7 @@ pub mod outstanding;
 pub mod own_certificate;
 pub mod preview;
 pub mod profiles;
+pub mod quarantine;
 pub mod read;
 pub mod recent;
 pub mod recertify;

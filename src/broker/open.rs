@@ -60,6 +60,7 @@ impl Broker {
             deadline: now.plus(profile.lifetimes.deadline),
             grants,
             agent: Some(opened.agent.clone()),
+            opened_by: Some(order.by.clone()),
         };
         let subject = Subject {
             task: Some(task.id),

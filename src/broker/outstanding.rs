@@ -163,8 +163,8 @@ impl Under<'_> {
         if !task.is_open() || task.deadline <= now {
             return true;
         }
-        let over =
-            lineage.is_some_and(|row| !row.is_live()) || session.is_some_and(|row| !row.is_live());
+        let over = lineage.is_some_and(|row| !row.carries(credential.id))
+            || session.is_some_and(|row| !row.is_live());
         let bars = [
             Some(BarKey::Credential(credential.id)),
             credential.parent.map(BarKey::Credential),

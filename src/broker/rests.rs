@@ -43,7 +43,10 @@ impl Broker {
                 !held.task.is_open() || now >= held.task.deadline,
                 "its task is over",
             ),
-            (!held.lineage.is_live(), "its lineage has ended"),
+            (
+                !held.lineage.carries(row.id),
+                "its lineage has ended, or is or was in quarantine",
+            ),
             (!held.session.is_live(), "its session was revoked"),
             (self.is_recalled(&row), "it was revoked"),
         ];

@@ -37,6 +37,7 @@ impl OwnToken {
             task: claims.task,
             lineage: claims.lineage,
             session: claims.session,
+            credential: claims.jti,
             bars: bars.into_iter().flatten().collect(),
         }
     }

@@ -29,6 +29,7 @@ mod out;
 mod permit;
 mod policy;
 mod profile;
+mod quarantine;
 mod remote;
 mod resource_server;
 mod revoke;
@@ -124,6 +125,10 @@ enum Command {
     Why(why::WhyArgs),
     /// Revoke many tasks by a condition, or one lineage, credential, workload or key
     Revoke(Box<revoke::RevokeArgs>),
+    /// Stop everything under one lineage until somebody has looked at it
+    Quarantine(quarantine::QuarantineArgs),
+    /// Let a lineage go on after its quarantine, with less than it had
+    Release(quarantine::ReleaseArgs),
     /// Stop issue and renewal for a while, for everybody or for a part
     #[command(subcommand)]
     Freeze(freeze::FreezeCommand),
@@ -215,6 +220,8 @@ async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, 
         Command::Find(args) => find::run(args, &admin, &mut out).await,
         Command::Why(args) => why::run(args, &admin, &mut out).await,
         Command::Revoke(args) => revoke::run(*args, &admin, &mut out).await,
+        Command::Quarantine(args) => quarantine::quarantine(args, &admin, &mut out).await,
+        Command::Release(args) => quarantine::release(args, &admin, &mut out).await,
         Command::Freeze(command) => freeze::run(command, &admin, &mut out).await,
         Command::Secret(command) => secret::run(command, &admin, &mut out).await,
         Command::Key(command) => key::run(command, &admin, &mut out).await,
@@ -244,6 +251,8 @@ fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
         | Command::Task(_)
         | Command::Explain(_)
         | Command::Find(_)
+        | Command::Quarantine(_)
+        | Command::Release(_)
         | Command::Freeze(_)
         | Command::Revoke(_)
         | Command::Why(_)

@@ -220,6 +220,20 @@ fn lineage_lines(lineage: &LineageView) -> Vec<String> {
     if let Some(end) = &lineage.ended {
         lines.push(ended_line("ended     ", end));
     }
+    if let Some(why) = &lineage.quarantined {
+        let reason = why.reason.as_deref().unwrap_or("no reason given");
+        let (since, by) = (why.since.to_the_second(), plain(&why.by));
+        lines.push(format!(
+            "stopped   in quarantine since {since} by {by}: {}",
+            plain(reason)
+        ));
+    }
+    if let Some(at) = &lineage.released_at {
+        let at = at.to_the_second();
+        lines.push(format!(
+            "released  from quarantine at {at}, with less than the task has"
+        ));
+    }
     for binding in &lineage.bindings {
         lines.push(format!("bound to  {}", plain(&binding.record)));
         let pins = binding.pins.iter();

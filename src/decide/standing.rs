@@ -62,6 +62,14 @@ fn check_lineage(lineage: &Lineage, case: &Case<'_>) -> Result<(), Refusal> {
             "the lineage has ended, and evidence does not reopen it",
         ));
     }
+    // Before anything that could end it: whoever looks at it wants to find it as it was.
+    if let LineageState::Quarantined(why) = &lineage.state {
+        let text =
+            "the lineage is in quarantine: nothing is given or permitted until it was looked at";
+        let denial = Denial::new(Code::Quarantined, text);
+        let internal = format!("since {} by {}", why.since, why.by);
+        return Err(denial.internal(internal).into());
+    }
     let Some(difference) = lineage.identity.differs_from(case.identity) else {
         return Ok(());
     };

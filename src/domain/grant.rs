@@ -168,6 +168,11 @@ impl Grants {
         Ok(())
     }
 
+    /// Whether nothing here is new to `outer`, and something of `outer` is not here.
+    pub fn is_narrower_than(&self, outer: &Self) -> bool {
+        self.within(outer).is_ok() && outer.within(self).is_err()
+    }
+
     /// The token that was asked for, if one grant has all of it. A token never mixes two grants.
     ///
     /// An empty `scopes` asks for everything that the grant has.

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::constraint::{Quarantine, Unmovable};
 use crate::domain::context::{Locator, RecordKey};
 use crate::domain::grant::Grants;
 use crate::domain::identity::Identity;
-use crate::domain::ids::{LineageId, TaskId};
+use crate::domain::ids::{CredentialId, LineageId, TaskId};
 use crate::domain::name::InstanceName;
 use crate::domain::task::{AlreadyOver, End, Epoch};
 use crate::domain::time::Timestamp;
@@ -28,6 +29,9 @@ pub struct Lineage {
     pub bindings: Vec<Binding>,
     /// What is left of the task's grants for this lineage; only ever narrower.
     pub grants: Grants,
+    /// When it last came out of quarantine: nothing that was given before stands.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub released_at: Option<Timestamp>,
 }
 
 /// A lineage's tie to one context record, with the values that must stay what they were.
@@ -43,23 +47,78 @@ pub struct Binding {
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum LineageState {
     Active,
+    /// Nothing is given and nothing is permitted until somebody has looked. Evidence does not clear it.
+    Quarantined(Quarantine),
     Ended(End),
 }
 
 impl Lineage {
+    /// Whether anything can be given or done under it.
     pub const fn is_live(&self) -> bool {
-        matches!(self.state, LineageState::Active)
+        match self.state {
+            LineageState::Active => true,
+            LineageState::Quarantined(_) | LineageState::Ended(_) => false,
+        }
+    }
+
+    /// Whether it has ended for good.
+    pub const fn is_over(&self) -> bool {
+        matches!(self.state, LineageState::Ended(_))
+    }
+
+    /// Whether what was given under this id can stand, for all that the lineage knows. An id tells its
+    /// moment to the millisecond; within that of the release it does not.
+    pub fn carries(&self, credential: CredentialId) -> bool {
+        self.is_live() && is_given_since(credential, self.released_at)
     }
 
     /// Ends the lineage for good, and with it everything it was given.
     pub fn end(self, end: End) -> Result<Self, AlreadyOver> {
+        if self.is_over() {
+            return Err(AlreadyOver);
+        }
+        Ok(self.moved(LineageState::Ended(end)))
+    }
+
+    /// Stops everything under it, with whatever it was given.
+    ///
+    /// # Errors
+    /// It has ended, or is in quarantine already.
+    pub fn quarantine(self, why: Quarantine) -> Result<Self, Unmovable> {
         match self.state {
-            LineageState::Active => Ok(Self {
-                state: LineageState::Ended(end),
-                epoch: self.epoch.next(),
-                ..self
-            }),
-            LineageState::Ended(_) => Err(AlreadyOver),
+            LineageState::Active => Ok(self.moved(LineageState::Quarantined(why))),
+            LineageState::Quarantined(_) => Err(Unmovable::Quarantined),
+            LineageState::Ended(_) => Err(Unmovable::Over),
         }
     }
+
+    /// Lets it go on with less than it had. What it was given before stays dead.
+    ///
+    /// # Errors
+    /// It is not in quarantine, or these grants are not narrower than those it has.
+    pub fn release(self, grants: Grants, now: Timestamp) -> Result<Self, Unmovable> {
+        match self.state {
+            LineageState::Quarantined(_) if grants.is_narrower_than(&self.grants) => Ok(Self {
+                grants,
+                released_at: Some(now),
+                ..self.moved(LineageState::Active)
+            }),
+            LineageState::Quarantined(_) => Err(Unmovable::NotNarrower),
+            LineageState::Active => Err(Unmovable::AtLarge),
+            LineageState::Ended(_) => Err(Unmovable::Over),
+        }
+    }
+
+    fn moved(self, state: LineageState) -> Self {
+        Self {
+            state,
+            epoch: self.epoch.next(),
+            ..self
+        }
+    }
+}
+
+/// Whether a credential was given after a release, if there was one.
+pub fn is_given_since(credential: CredentialId, release: Option<Timestamp>) -> bool {
+    release.is_none_or(|at| credential.made_at() > at)
 }

@@ -4,6 +4,7 @@
 pub mod action;
 pub mod case;
 pub mod condition;
+pub mod constraint;
 pub mod context;
 pub mod credential;
 pub mod details;

@@ -47,6 +47,9 @@ pub struct Task {
     /// For whom an operator opened it: this workload need not be named by the case.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub agent: Option<SpiffeId>,
+    /// The operator who opened it, where one did: they do not decide on what it asks for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub opened_by: Option<String>,
 }
 
 /// Where a task stands. `Over` is final: it is the tombstone that covers what is in flight.

@@ -5,7 +5,7 @@ use crate::domain::credential::{CredentialKind, CredentialRecord, RecallClass};
 use crate::domain::freeze::{Freeze, FreezeScope};
 use crate::domain::grant::Grants;
 use crate::domain::ids::{CredentialId, LineageId, SessionId, TaskId};
-use crate::domain::lineage::Lineage;
+use crate::domain::lineage::{Lineage, LineageState};
 use crate::domain::name::GrantName;
 use crate::domain::reservation::{Reservation, ReservationState};
 use crate::domain::session::Session;
@@ -111,8 +111,8 @@ impl<'a> After<'a> {
         let same = (&old.name, &old.profile, old.opened_at, old.deadline)
             == (&new.name, &new.profile, new.opened_at, new.deadline);
         live(
-            same && old.agent == new.agent,
-            Refusal::Illegal("a task keeps its name, profile, deadline and agent"),
+            same && (&old.agent, &old.opened_by) == (&new.agent, &new.opened_by),
+            Refusal::Illegal("a task keeps its name, profile, deadline, agent and who opened it"),
         )?;
         live(
             new.grants.within(&old.grants).is_ok(),
@@ -143,16 +143,38 @@ impl<'a> After<'a> {
             return live(new.is_live(), Refusal::Illegal("a lineage opens alive"));
         };
         live(new.epoch == old.epoch.next(), Refusal::Moved)?;
-        live(old.is_live(), Refusal::LineageEnded)?;
+        live(!old.is_over(), Refusal::LineageEnded)?;
         let same = (&old.task, &old.instance, &old.identity, &old.bindings)
             == (&new.task, &new.instance, &new.identity, &new.bindings);
         live(
             same,
             Refusal::Illegal("a lineage keeps its task, instance, identity and pins"),
         )?;
+        self.allow_state(old, new, task)?;
         live(
             new.grants.within(&old.grants).is_ok(),
             Refusal::Illegal("a lineage's grants never widen"),
+        )
+    }
+
+    /// Only a release lets a lineage out of quarantine: into an open task, narrower than it was, and not with
+    /// what it was given before.
+    fn allow_state(&self, old: &Lineage, new: &Lineage, task: &Task) -> Result<(), Refusal> {
+        let leaves = matches!(old.state, LineageState::Quarantined(_)) && new.is_live();
+        if !leaves {
+            return live(
+                old.released_at == new.released_at,
+                Refusal::Illegal("a lineage is released from quarantine only"),
+            );
+        }
+        self.open(task)?;
+        live(
+            new.grants.is_narrower_than(&old.grants),
+            Refusal::Illegal("a lineage leaves quarantine narrower than it was"),
+        )?;
+        live(
+            new.released_at > old.released_at,
+            Refusal::Illegal("what was given before a quarantine does not come back"),
         )
     }
 
@@ -199,6 +221,7 @@ impl<'a> After<'a> {
         )?;
         self.open(task)?;
         live(lineage.is_live(), Refusal::LineageEnded)?;
+        live(lineage.carries(new.id), Refusal::Moved)?;
         live(session.is_live(), Refusal::SessionEnded)?;
         live(
             new.expires_at <= task.deadline,
@@ -267,6 +290,8 @@ impl<'a> After<'a> {
         let Some(old) = self.rows.reservations.get(&new.id) else {
             return self.allow_reserving(new, task, lineage);
         };
+        let given_since = lineage.released_at.is_none_or(|at| old.reserved_at > at);
+        live(given_since, Refusal::CredentialDead)?;
         live(!old.is_consumed() && new.is_consumed(), Refusal::Moved)?;
         let same = Reservation {
             state: ReservationState::Reserved,
@@ -354,8 +379,11 @@ impl<'a> After<'a> {
             .credentials
             .get(&credential)
             .ok_or(Refusal::CredentialDead)?;
+        let carried = self
+            .lineage(lineage)
+            .is_none_or(|row| row.carries(credential));
         live(
-            row.lineage == lineage && row.expires_at > self.now,
+            row.lineage == lineage && row.expires_at > self.now && carried,
             Refusal::CredentialDead,
         )?;
         self.not_barred(&BarKey::Credential(credential))

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::freeze::Freeze;
 use crate::domain::ids::ReservationId;
 use crate::domain::key::Digest;
+use crate::domain::lineage::Lineage;
 use crate::domain::reservation::Reservation;
 use crate::domain::task::Task;
 use crate::domain::time::Timestamp;
@@ -40,6 +41,7 @@ pub struct Answered {
 pub enum Answer {
     Task(Box<Task>),
     Freeze(Box<Freeze>),
+    Lineage(Box<Lineage>),
     /// A key's name and where it stood then.
     Key {
         id: String,

@@ -17,7 +17,6 @@ use crate::domain::ids::{
     ChangeId, CredentialId, LineageId, Realm, ReservationId, SessionId, TaskId,
 };
 use crate::domain::key::Digest;
-use crate::domain::lineage::LineageState;
 use crate::domain::name::{ActionName, GrantName, ResourceKind, ServerName, TaskName};
 use crate::domain::profile::Via;
 use crate::domain::session::SessionState;
@@ -85,6 +84,16 @@ pub enum Event {
         reason: Option<String>,
     },
     LineageRevoked {
+        by: String,
+        reason: Option<String>,
+    },
+    /// Everything under a lineage was stopped until somebody has looked.
+    Quarantined {
+        by: String,
+        reason: Option<String>,
+    },
+    /// A lineage goes on, with the narrower grants that the entry writes.
+    Released {
         by: String,
         reason: Option<String>,
     },
@@ -230,6 +239,9 @@ pub struct Touch {
     pub life: Life,
     /// Until when a tombstone must be remembered.
     pub until: Timestamp,
+    /// A lineage's release from quarantine: what was given before does not stand.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub released_at: Option<Timestamp>,
 }
 
 /// What moved.
@@ -243,7 +255,7 @@ pub enum Aggregate {
     Freeze(FreezeScope),
 }
 
-/// Alive, or over for good.
+/// Alive, or over: for good, unless it is a freeze that was lifted or a lineage that left quarantine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Life {
@@ -320,6 +332,8 @@ impl Event {
             Self::TaskClosed { .. } => "task_closed",
             Self::TaskRevoked { .. } => "task_revoked",
             Self::LineageRevoked { .. } => "lineage_revoked",
+            Self::Quarantined { .. } => "quarantined",
+            Self::Released { .. } => "released",
             Self::SessionRevoked { .. } => "session_revoked",
             Self::CredentialRevoked { .. } => "credential_revoked",
             Self::BarSet { .. } => "bar_set",
@@ -343,24 +357,28 @@ pub fn touch_of(write: &Write) -> Option<Touch> {
             epoch: task.epoch,
             life: life(matches!(task.state, TaskState::Open)),
             until: task.deadline,
+            released_at: None,
         }),
         Write::Lineage(lineage) => Some(Touch {
             aggregate: Aggregate::Lineage(lineage.id),
             epoch: lineage.epoch,
-            life: life(matches!(lineage.state, LineageState::Active)),
+            life: life(lineage.is_live()),
             until: lineage.deadline,
+            released_at: lineage.released_at,
         }),
         Write::Session(session) => Some(Touch {
             aggregate: Aggregate::Session(session.id),
             epoch: session.epoch,
             life: life(matches!(session.state, SessionState::Live)),
             until: session.deadline,
+            released_at: None,
         }),
         Write::Bar(bar) => Some(Touch {
             aggregate: Aggregate::Bar(bar.key.clone()),
             epoch: Epoch::FIRST,
             life: Life::Over,
             until: bar.until,
+            released_at: None,
         }),
         // Held fast like a tombstone while it holds; lifted, it permits again.
         Write::Freeze(freeze) => Some(Touch {
@@ -368,6 +386,7 @@ pub fn touch_of(write: &Write) -> Option<Touch> {
             epoch: freeze.epoch,
             life: life(freeze.lifted_at.is_some()),
             until: freeze.until,
+            released_at: None,
         }),
         Write::Credential(_)
         | Write::Once(_)

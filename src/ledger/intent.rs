@@ -143,6 +143,7 @@ impl Draft {
             deadline: parts.deadline,
             grants: parts.grants.clone(),
             agent: None,
+            opened_by: None,
         };
         self.writes.push(Write::Task(task.clone()));
         task
@@ -167,6 +168,7 @@ impl Draft {
             deadline: task.deadline,
             bindings: parts.bindings.clone(),
             grants: parts.grants.clone(),
+            released_at: None,
         };
         self.writes.push(Write::Lineage(lineage.clone()));
         lineage

@@ -189,7 +189,7 @@ fn is_late(rows: &Rows, write: &Write, at: Timestamp) -> bool {
     match write {
         Write::Task(task) => !task.is_open() && task.deadline <= at && rows.task(task.id).is_none(),
         Write::Lineage(lineage) => {
-            !lineage.is_live() && lineage.deadline <= at && rows.lineage(lineage.id).is_none()
+            lineage.is_over() && lineage.deadline <= at && rows.lineage(lineage.id).is_none()
         }
         Write::Session(session) => {
             !session.is_live() && session.deadline <= at && rows.session(session.id).is_none()
@@ -252,6 +252,8 @@ const fn gives(event: &Event) -> bool {
         | Event::TaskClosed { .. }
         | Event::TaskRevoked { .. }
         | Event::LineageRevoked { .. }
+        | Event::Quarantined { .. }
+        | Event::Released { .. }
         | Event::SessionRevoked { .. }
         | Event::CredentialRevoked { .. }
         | Event::BarSet { .. }
@@ -489,6 +491,7 @@ mod tests {
                 deadline: self.now.plus(DEADLINE),
                 grants: grants(&["read", "write"]),
                 agent: None,
+                opened_by: None,
             }
         }
 
@@ -507,6 +510,7 @@ mod tests {
                 deadline: task.deadline,
                 bindings: Vec::new(),
                 grants: grants(&["read"]),
+                released_at: None,
             }
         }
 

@@ -98,6 +98,7 @@ impl World {
             deadline: now.plus(Duration::from_mins(10)),
             grants: grants(uses),
             agent: None,
+            opened_by: None,
         };
         world.apply(vec![Write::Task(task.clone())]).unwrap();
         for n in 0..LINEAGES {
@@ -112,6 +113,7 @@ impl World {
                 deadline: task.deadline,
                 bindings: vec![],
                 grants: grants(uses),
+                released_at: None,
             };
             world.apply(vec![Write::Lineage(lineage)]).unwrap();
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::constraint::Quarantine;
 use crate::domain::credential::{CredentialKind, JwtSvid, RecallClass, SecretLease, X509Svid};
 use crate::domain::freeze::{Freeze, FreezeScope};
 use crate::domain::grant::{Grant, Grants, TokenGrant};
@@ -39,12 +40,35 @@ enum Ask {
 /// A row that is there, or would be, in its next epoch.
 #[derive(Debug, Clone)]
 enum Move {
-    NarrowTask { task: u8, grants: u8 },
-    NarrowLineage { lineage: u8, grants: u8 },
-    Renew { session: u8 },
-    EndTask { task: u8 },
-    EndLineage { lineage: u8 },
-    EndSession { session: u8 },
+    NarrowTask {
+        task: u8,
+        grants: u8,
+    },
+    NarrowLineage {
+        lineage: u8,
+        grants: u8,
+    },
+    Renew {
+        session: u8,
+    },
+    EndTask {
+        task: u8,
+    },
+    EndLineage {
+        lineage: u8,
+    },
+    Quarantine {
+        lineage: u8,
+    },
+    /// Live again: mostly with a part of what it had and a date, else with neither.
+    Release {
+        lineage: u8,
+        grants: u8,
+        dated: bool,
+    },
+    EndSession {
+        session: u8,
+    },
 }
 
 /// What is written besides tasks and what hangs on them.
@@ -109,13 +133,18 @@ fn ask() -> impl Strategy<Value = Ask> {
 }
 
 fn moved() -> impl Strategy<Value = Move> {
+    let left = prop_oneof![Just(1_u8), any::<u8>()];
     prop_oneof![
-        (0..TASKS, kept()).prop_map(|(task, grants)| Move::NarrowTask { task, grants }),
-        (0..LINEAGES, kept()).prop_map(|(lineage, grants)| Move::NarrowLineage { lineage, grants }),
-        (0..SESSIONS).prop_map(|session| Move::Renew { session }),
-        (0..TASKS).prop_map(|task| Move::EndTask { task }),
-        (0..LINEAGES).prop_map(|lineage| Move::EndLineage { lineage }),
-        (0..SESSIONS).prop_map(|session| Move::EndSession { session }),
+        1 => (0..TASKS, kept()).prop_map(|(task, grants)| Move::NarrowTask { task, grants }),
+        1 => (0..LINEAGES, kept())
+            .prop_map(|(lineage, grants)| Move::NarrowLineage { lineage, grants }),
+        1 => (0..SESSIONS).prop_map(|session| Move::Renew { session }),
+        1 => (0..TASKS).prop_map(|task| Move::EndTask { task }),
+        1 => (0..LINEAGES).prop_map(|lineage| Move::EndLineage { lineage }),
+        1 => (0..LINEAGES).prop_map(|lineage| Move::Quarantine { lineage }),
+        1 => (0..LINEAGES, left, proptest::bool::weighted(0.8))
+            .prop_map(|(lineage, grants, dated)| Move::Release { lineage, grants, dated }),
+        1 => (0..SESSIONS).prop_map(|session| Move::EndSession { session }),
     ]
 }
 
@@ -181,6 +210,26 @@ fn step() -> impl Strategy<Value = Step> {
     (asks, minutes).prop_map(|(asks, minutes)| Step { asks, minutes })
 }
 
+/// A lineage that is stopped, and lives again a minute later.
+fn stop_and_go() -> impl Strategy<Value = Vec<Step>> {
+    (0..LINEAGES, any::<u8>()).prop_map(|(lineage, grants)| {
+        let dated = true;
+        let moves = [
+            Move::Quarantine { lineage },
+            Move::Release {
+                lineage,
+                grants,
+                dated,
+            },
+        ];
+        let alone = |ask| Step {
+            asks: vec![Ask::Move(ask)],
+            minutes: 1,
+        };
+        moves.map(alone).into()
+    })
+}
+
 /// Everything is opened once, more or less widely, and then anything may come.
 fn steps(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Step>> {
     let opening = proptest::collection::vec(kept(), usize::from(TASKS + LINEAGES));
@@ -210,8 +259,12 @@ fn steps(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Step>> {
         };
         asks.into_iter().map(alone).collect::<Vec<_>>()
     });
-    (opening, proptest::collection::vec(step(), count))
-        .prop_map(|(opening, steps)| [opening, steps].concat())
+    let some = prop_oneof![
+        16 => step().prop_map(|step| vec![step]),
+        1 => stop_and_go(),
+    ];
+    (opening, proptest::collection::vec(some, count))
+        .prop_map(|(opening, steps)| [opening, steps.concat()].concat())
 }
 
 /// The rows, the time, and the credentials in the order of their issue.
@@ -339,12 +392,51 @@ impl World {
                 lineage.epoch = lineage.epoch.next();
                 Write::Lineage(lineage)
             }
+            Move::Quarantine { lineage } => Write::Lineage(self.stopped(*lineage)),
+            Move::Release {
+                lineage,
+                grants: kept,
+                dated,
+            } => Write::Lineage(self.released(*lineage, *kept, *dated)),
             Move::EndSession { session } => {
                 let mut session = self.session(*session);
                 session.state = SessionState::Ended(self.end());
                 session.epoch = session.epoch.next();
                 Write::Session(session)
             }
+        }
+    }
+
+    fn stopped(&self, n: u8) -> Lineage {
+        let old = self.lineage(n);
+        Lineage {
+            state: LineageState::Quarantined(Quarantine {
+                since: self.now,
+                by: "ada".to_owned(),
+                reason: None,
+            }),
+            epoch: old.epoch.next(),
+            ..old
+        }
+    }
+
+    fn released(&self, n: u8, kept: u8, dated: bool) -> Lineage {
+        let old = self.lineage(n);
+        let grants = if dated {
+            common(&old.grants, &grants(kept))
+        } else {
+            grants(kept)
+        };
+        Lineage {
+            state: LineageState::Active,
+            grants,
+            released_at: if dated {
+                Some(self.now)
+            } else {
+                old.released_at
+            },
+            epoch: old.epoch.next(),
+            ..old
         }
     }
 
@@ -443,6 +535,7 @@ impl World {
             deadline: self.now.plus(minutes(lasts)),
             grants: grants(kept),
             agent: None,
+            opened_by: None,
         }
     }
 
@@ -460,6 +553,7 @@ impl World {
             deadline: task.deadline,
             bindings: vec![],
             grants: grants(kept),
+            released_at: None,
         }
     }
 
@@ -495,7 +589,9 @@ impl World {
     ) -> CredentialRecord {
         self.changes += 1;
         let mut id = [0; 16];
-        id[..8].copy_from_slice(&self.changes.to_be_bytes());
+        let millis = self.now.micros() / 1_000;
+        id[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+        id[8..].copy_from_slice(&self.changes.to_be_bytes());
         CredentialRecord {
             id: CredentialId::from_bytes(id),
             lineage: LineageId::from_bytes([lineage; 16]),
@@ -552,7 +648,8 @@ impl World {
         let session = self.rows.session(new.session).unwrap();
         let alive = task.is_open()
             && self.now < task.deadline
-            && lineage.is_live()
+            && matches!(lineage.state, LineageState::Active)
+            && lineage.released_at.is_none_or(|at| at < self.now)
             && session.is_live()
             && session.lineage == lineage.id;
         let timely = new.expires_at <= task.deadline && new.expires_at > self.now;
@@ -561,6 +658,9 @@ impl World {
             !before.bars.contains_key(&BarKey::Credential(id))
                 && parent.is_some_and(|parent| {
                     parent.lineage == new.lineage
+                        && lineage
+                            .released_at
+                            .is_none_or(|at| parent.id.made_at() > at)
                         && parent.expires_at > self.now
                         && new.expires_at <= parent.expires_at
                         && matches!(parent.kind, CredentialKind::AccessToken(_))
@@ -667,12 +767,44 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_lineage_never_widens_and_leaves_quarantine_with_less_or_not_at_all(
+        steps in steps(1..40)
+    ) {
+        let mut world = World {
+            rows: Rows::default(),
+            now: Timestamp::from_micros(1_000_000),
+            issued: vec![],
+            changes: 0,
+        };
+        for step in steps {
+            let change = world.change(&step.asks);
+            let before = world.rows.clone();
+            let outcome = world.rows.admit(&change, world.now);
+            for old in before.lineages.values() {
+                let new = world.rows.lineage(old.id).unwrap();
+                prop_assert!(!old.is_over() || new == old, "{outcome:?}");
+                prop_assert!(new.grants.within(&old.grants).is_ok());
+                prop_assert!(new.released_at >= old.released_at);
+                let left = matches!(old.state, LineageState::Quarantined(_)) && new.is_live();
+                prop_assert!(!left || old.grants.within(&new.grants).is_err());
+                prop_assert!(!left || new.released_at > old.released_at);
+            }
+            world.now = world.now.plus(minutes(step.minutes));
+        }
+    }
+}
+
 #[test]
 fn the_generator_does_reach_what_it_is_to_judge() {
     use proptest::strategy::ValueTree as _;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let steps = steps(30..40);
     let (mut issued, mut children, mut certified) = (0, 0, 0);
+    let (mut released, mut after) = (0, 0);
     for _ in 0..200 {
         let mut world = World {
             rows: Rows::default(),
@@ -684,9 +816,13 @@ fn the_generator_does_reach_what_it_is_to_judge() {
             let change = world.change(&step.asks);
             if world.rows.admit(&change, world.now).is_ok() {
                 for write in &change.writes {
+                    released += usize::from(matches!(write, Write::Lineage(row)
+                        if row.is_live() && row.released_at == Some(world.now)));
                     if let Write::Credential(new) = write {
                         world.issued.push(new.id);
                         issued += 1;
+                        let lineage = world.rows.lineage(new.lineage).unwrap();
+                        after += usize::from(lineage.released_at.is_some());
                         children += usize::from(new.parent.is_some());
                         certified += usize::from(new.recall == RecallClass::List);
                     }
@@ -698,6 +834,8 @@ fn the_generator_does_reach_what_it_is_to_judge() {
     assert!(issued > 200, "only {issued} credentials were admitted");
     assert!(children > 5, "only {children} had a parent");
     assert!(certified > 5, "only {certified} were certificates");
+    assert!(released > 5, "only {released} lineages were released");
+    assert!(after > 0, "only {after} were issued after a release");
 }
 
 #[test]
@@ -744,6 +882,23 @@ fn scopes_of(credential: &CredentialRecord) -> BTreeSet<crate::domain::grant::Sc
         | CredentialKind::JwtSvid(_)
         | CredentialKind::X509Svid(_) => BTreeSet::new(),
     }
+}
+
+/// What both have.
+fn common(one: &Grants, other: &Grants) -> Grants {
+    let both = one.iter().filter_map(|(name, grant)| {
+        let other = other.named(name)?;
+        let kept = Grant {
+            scopes: &grant.scopes & &other.scopes,
+            secrets: &grant.secrets & &other.secrets,
+            jwt_svids: &grant.jwt_svids & &other.jwt_svids,
+            x509_svid: grant.x509_svid && other.x509_svid,
+            uses: grant.uses.min(other.uses),
+            ..grant.clone()
+        };
+        Some((name.clone(), kept))
+    });
+    Grants::new(both.collect())
 }
 
 /// Grants by a mask: three scopes, the secrets, SVIDs of both kinds, and the limit of uses.

@@ -25,6 +25,8 @@ pub struct Seen {
     pub life: Life,
     /// The row's deadline: a tombstone is remembered until then.
     pub until: Timestamp,
+    /// A lineage's release from quarantine.
+    pub released_at: Option<Timestamp>,
 }
 
 /// What this replica knows in memory.
@@ -98,6 +100,7 @@ impl View {
             epoch: touch.epoch,
             life: touch.life,
             until: touch.until,
+            released_at: touch.released_at,
         };
         if touch.life == Life::Over {
             self.note(&touch.aggregate);
@@ -217,6 +220,7 @@ mod tests {
             epoch: Epoch::from_number(epoch),
             life,
             until: Timestamp::from_micros(1_000),
+            released_at: None,
         }
     }
 

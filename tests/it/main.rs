@@ -55,4 +55,5 @@ mod support;
 mod svid;
 mod tls;
 mod traces;
+mod trust;
 mod x509;

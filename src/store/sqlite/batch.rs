@@ -151,7 +151,7 @@ impl<'a> Gathered<'a> {
             Write::Lineage(lineage) => {
                 if lineage.epoch == Epoch::FIRST {
                     self.opened.push((realm, lineage));
-                } else if !lineage.is_live() {
+                } else if lineage.is_over() {
                     self.ended.push((realm, lineage));
                 }
                 self.lineages.insert((realm, lineage.id), lineage);

@@ -148,7 +148,7 @@ impl<'a> Columns<'a> {
             id: *lineage.id.as_bytes(),
             task: *lineage.task.as_bytes(),
             instance: lineage.instance.as_str(),
-            state: state(lineage.is_live()),
+            state: state(!lineage.is_over()),
             epoch: stored(lineage.epoch.number())?,
         })
     }

@@ -150,6 +150,7 @@ impl Keys {
     }
 
     fn parent(&mut self, realm: Realm, lineage: LineageId, credential: CredentialId) {
+        self.lineages.insert((realm, lineage));
         self.credentials.insert((realm, lineage, credential));
         self.bars.insert((realm, BarKey::Credential(credential)));
     }

@@ -189,6 +189,7 @@ fn task(n: usize) -> Task {
         deadline: NOW.plus(Duration::from_hours(1)),
         grants: Grants::default(),
         agent: None,
+        opened_by: None,
     }
 }
 

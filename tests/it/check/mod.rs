@@ -20,7 +20,7 @@ mod service;
 mod shapes;
 
 /// What the support profile may do: read what belongs to the case's account, and refund it.
-const ACTIONS: &str = r#"
+pub const ACTIONS: &str = r#"
 reads = ["read", "get"]
 writes = ["refund"]
 [[profile.grant.case.resource]]
@@ -32,21 +32,21 @@ id = "/accounts/{case.account}/*"
 "#;
 
 /// Agent `a-7` at work on case 4711, of the account AC-9.
-struct Held {
-    broker: Broker,
-    client: Client,
-    key: SessionKey,
-    first: Answer,
+pub struct Held {
+    pub broker: Broker,
+    pub client: Client,
+    pub key: SessionKey,
+    pub first: Answer,
     /// The agent, as an enforcement point that has verified its proof knows it.
-    subject: Value,
+    pub subject: Value,
 }
 
 impl Held {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::under(&format!("{SUPPORT}{ACTIONS}")).await
     }
 
-    async fn under(profile: &str) -> Self {
+    pub async fn under(profile: &str) -> Self {
         let broker = Broker::with(&format!("{AGENTS}{DESK}{profile}")).await;
         broker.desk().open("4711", "AC-9", Some("a-7")).unwrap();
         let (client, key) = (broker.client(), SessionKey::generate().unwrap());
@@ -68,16 +68,16 @@ impl Held {
         }
     }
 
-    fn token(&self) -> &str {
+    pub fn token(&self) -> &str {
         self.first.text("access_token")
     }
 
     /// The answer to one action on a billing record of an account.
-    async fn ask(&self, action: &str, account: &str) -> Answer {
+    pub async fn ask(&self, action: &str, account: &str) -> Answer {
         evaluate(&self.client, &asked(&self.subject, action, account)).await
     }
 
-    async fn revoke(&self) {
+    pub async fn revoke(&self) {
         let task = TaskRef::Id(self.first.text("task").parse().unwrap());
         let broker = &self.broker.wired.broker;
         broker
@@ -87,7 +87,7 @@ impl Held {
     }
 
     /// That a renewal gets nothing any more, and introspection says so.
-    async fn assert_dead(&self) {
+    pub async fn assert_dead(&self) {
         let before = self.broker.recorded().await;
         let renewed = self.client.renew(&self.first, &self.key, &[]).await;
         assert_eq!(renewed.status, 400, "{renewed:?}");
@@ -96,7 +96,7 @@ impl Held {
     }
 }
 
-fn asked(subject: &Value, action: &str, account: &str) -> Value {
+pub fn asked(subject: &Value, action: &str, account: &str) -> Value {
     json!({
         "subject": subject,
         "action": {"name": action},
@@ -104,11 +104,11 @@ fn asked(subject: &Value, action: &str, account: &str) -> Value {
     })
 }
 
-async fn evaluate(client: &Client, body: &Value) -> Answer {
+pub async fn evaluate(client: &Client, body: &Value) -> Answer {
     post(client, "/access/v1/evaluation", body.to_string()).await
 }
 
-async fn post(client: &Client, path: &str, body: String) -> Answer {
+pub async fn post(client: &Client, path: &str, body: String) -> Answer {
     let url = format!("{}{path}", client.issuer);
     let request = client.http.post(url).body(body);
     let request = request.header("Content-Type", "application/json");

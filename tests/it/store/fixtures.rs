@@ -79,6 +79,7 @@ impl Job {
             deadline: deadline(),
             grants: grants(),
             agent: None,
+            opened_by: None,
         };
         Self::in_task(task, run, instance)
     }
@@ -105,6 +106,7 @@ impl Job {
                 pins: BTreeMap::from([("head_sha".to_owned(), "c0ffee".to_owned())]),
             }],
             grants: task.grants.clone(),
+            released_at: None,
         };
         let session = Session {
             id: SessionId::new(NOW, &SystemEntropy),

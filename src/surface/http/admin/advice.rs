@@ -53,6 +53,9 @@ pub const fn advice(code: Code) -> &'static str {
         Code::LineageEnded | Code::SessionEnded => {
             "look at the task: what ended it stands in its history"
         }
+        Code::Quarantined => {
+            "look at what it did; `writ release` lets it go on with less, `writ revoke` ends it"
+        }
         Code::SessionExpired => "have the client renew earlier, or show its evidence again",
         Code::KeyMismatch => {
             "if the client kept its key, somebody else holds its handle: revoke the task"
@@ -105,6 +108,9 @@ pub const fn advice(code: Code) -> &'static str {
             "run `writ login`; if it goes on, check both clocks and operators.client_id"
         }
         Code::RoleRequired => "ask somebody with that role; operators.role says who has which",
+        Code::SeparationRequired => {
+            "ask another approver: not who had it stopped or opened its task"
+        }
         Code::NotFound => "check the id or name; `writ task list` shows what there is",
         Code::Conflict => "look at it again: somebody else changed it first",
         Code::IdempotencyKeyReused => "take a new key for another order; the first was carried out",

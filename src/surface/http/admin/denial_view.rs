@@ -144,6 +144,8 @@ fn refusal(event: &Event) -> Option<(Verdict, &Refused)> {
         | Event::TaskClosed { .. }
         | Event::TaskRevoked { .. }
         | Event::LineageRevoked { .. }
+        | Event::Quarantined { .. }
+        | Event::Released { .. }
         | Event::SessionRevoked { .. }
         | Event::CredentialRevoked { .. }
         | Event::BarSet { .. }
@@ -174,7 +176,7 @@ impl FactView {
 fn ended(write: &Write) -> Option<EndedView> {
     let (what, id) = match write {
         Write::Task(task) if !task.is_open() => (EndedKind::Task, task.id.to_string()),
-        Write::Lineage(lineage) if !lineage.is_live() => {
+        Write::Lineage(lineage) if lineage.is_over() => {
             (EndedKind::Lineage, lineage.id.to_string())
         }
         Write::Session(session) if !session.is_live() => {

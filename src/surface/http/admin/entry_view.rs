@@ -10,7 +10,7 @@ use crate::domain::ids::LineageId;
 use crate::domain::position::DenialId;
 use crate::error::Code;
 use crate::ledger::change::Write;
-use crate::ledger::entry::{Deed, Event, Leaf, PermitDeed};
+use crate::ledger::entry::{Deed, Event, Leaf, PermitDeed, Refused};
 use crate::store::StoredEntry;
 
 /// One line of a history.
@@ -71,17 +71,13 @@ impl EntryView {
             }
             Event::Acted(deed) => self.about(done(deed)),
             Event::PermitReserved(said) | Event::PermitConsumed(said) => self.used(said),
-            Event::Denied(refused) | Event::Undetermined(refused) => Self {
-                code: Some(refused.code),
-                field: refused.field.clone(),
-                denial_id: Some(id.to_string()),
-                about: Some(refused.verb.clone()),
-                ..self
-            },
+            Event::Denied(refused) | Event::Undetermined(refused) => self.refused(refused, id),
             Event::TaskOpened { by, reason }
             | Event::TaskClosed { by, reason }
             | Event::TaskRevoked { by, reason }
-            | Event::LineageRevoked { by, reason } => self.ordered(by, reason.as_ref()),
+            | Event::LineageRevoked { by, reason }
+            | Event::Quarantined { by, reason }
+            | Event::Released { by, reason } => self.ordered(by, reason.as_ref()),
             Event::BarSet { key, by, reason } => {
                 self.ordered(by, reason.as_ref())
                     .about(format!("{} {}", key.kind(), key.value()))
@@ -130,6 +126,16 @@ impl EntryView {
             ..self
         }
         .about(about)
+    }
+
+    fn refused(self, refused: &Refused, id: DenialId) -> Self {
+        Self {
+            code: Some(refused.code),
+            field: refused.field.clone(),
+            denial_id: Some(id.to_string()),
+            about: Some(refused.verb.clone()),
+            ..self
+        }
     }
 
     fn ordered(self, by: &str, reason: Option<&String>) -> Self {

@@ -29,6 +29,7 @@ pub mod find_view;
 pub mod freezes;
 pub mod gate;
 pub mod keys;
+pub mod lineages;
 mod list;
 pub mod login;
 pub mod night;

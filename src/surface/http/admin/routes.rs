@@ -8,15 +8,16 @@ use super::denial_view::Explanation;
 use super::find_view::FoundView;
 use super::freezes::{FreezeList, FreezeView, NewFreeze};
 use super::keys::{KeyList, KeyStep, KeyView, NewKey};
+use super::lineages::{ConstrainedView, NewRelease};
 use super::list::LARGEST_PAGE;
 use super::login::OperatorView;
 use super::night::{ExposureView, WhyView};
 use super::revocations::{NewRevocation, PreviewView, RevocationView, Wanted};
 use super::secrets::{SecretPage, Stored};
 use super::table::{OperatorRoute, Table};
-use super::task_view::{Ended, TaskDetail, TaskPage, TaskView};
-use super::{audit, denials, freezes, keys, login, night, revocations, secrets, tasks};
-use crate::domain::role::Role::{Admin, Operator, Viewer};
+use super::task_view::{Ended, LineageView, TaskDetail, TaskPage, TaskView};
+use super::{audit, denials, freezes, keys, lineages, login, night, revocations, secrets, tasks};
+use crate::domain::role::Role::{Admin, Approver, Operator, Viewer};
 use crate::surface::http::openapi;
 use crate::surface::http::route::{Content, Parameter, Refuses, Route, Shape, Takes};
 
@@ -27,6 +28,7 @@ pub fn table() -> Table {
         .with(Viewer, whoami());
     let table = with_tasks(table);
     let table = with_night(table);
+    let table = with_lineages(table);
     let table = with_freezes(table);
     let table = with_revocations(table);
     let table = with_secrets(table);
@@ -109,6 +111,23 @@ fn with_night(table: Table) -> Table {
         .with(Viewer, denial)
         .with(Viewer, find)
         .with(Viewer, why)
+}
+
+fn with_lineages(table: Table) -> Table {
+    let at = "/api/v1/lineages/{lineage}/quarantine";
+    let quarantine = Route::post(at, "quarantine", lineages::quarantine)
+        .about("Stops everything under a lineage until somebody has looked at it.")
+        .takes(Takes::JsonOrNothing(Shape::of::<Reason>()))
+        .answers(StatusCode::OK, Content::json::<ConstrainedView>())
+        .refuses(Refuses::Problem, ORDER);
+    let at = "/api/v1/lineages/{lineage}/release";
+    let release = Route::post(at, "release", lineages::release)
+        .about("Lets a lineage go on after its quarantine, with less than it had.")
+        .takes(Takes::Json(Shape::of::<NewRelease>()))
+        .answers(StatusCode::OK, Content::json::<LineageView>())
+        .once()
+        .refuses(Refuses::Problem, ONCE);
+    table.with(Operator, quarantine).with(Approver, release)
 }
 
 fn with_freezes(table: Table) -> Table {

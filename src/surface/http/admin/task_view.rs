@@ -10,6 +10,7 @@ use super::entry_view::EntryView;
 use super::when::When;
 use crate::broker::inspect::Inspection;
 use crate::broker::revoke::Reach;
+use crate::domain::constraint::Quarantine;
 use crate::domain::grant::{Audience, Grants};
 use crate::domain::identity::SpiffeId;
 use crate::domain::ids::{LineageId, ReservationId, TaskId};
@@ -106,6 +107,14 @@ pub struct LineageView {
     pub opened_at: When,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ended: Option<EndView>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub quarantined: Option<QuarantineView>,
+    /// When it last came out of quarantine: nothing that it was given before stands.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub released_at: Option<When>,
+    /// What is left of the task's grants for it.
+    #[schema(value_type = Object)]
+    pub grants: Grants,
     pub bindings: Vec<BindingView>,
 }
 
@@ -155,6 +164,15 @@ pub enum PermitStanding {
     Consumed,
     /// It was not used in its time.
     Lapsed,
+}
+
+/// Since when a lineage may do nothing, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QuarantineView {
+    pub since: When,
+    pub by: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
 }
 
 /// A tie to one record, and what must stay as it was.
@@ -299,10 +317,26 @@ impl From<&Lineage> for LineageView {
             claims: lineage.identity.fixed().clone(),
             opened_at: lineage.opened_at.into(),
             ended: match &lineage.state {
-                LineageState::Active => None,
+                LineageState::Active | LineageState::Quarantined(_) => None,
                 LineageState::Ended(end) => Some(end.into()),
             },
+            quarantined: match &lineage.state {
+                LineageState::Quarantined(why) => Some(why.into()),
+                LineageState::Active | LineageState::Ended(_) => None,
+            },
+            released_at: lineage.released_at.map(When::from),
+            grants: lineage.grants.clone(),
             bindings: lineage.bindings.iter().map(BindingView::from).collect(),
+        }
+    }
+}
+
+impl From<&Quarantine> for QuarantineView {
+    fn from(why: &Quarantine) -> Self {
+        Self {
+            since: why.since.into(),
+            by: why.by.clone(),
+            reason: why.reason.clone(),
         }
     }
 }
