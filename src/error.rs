@@ -159,6 +159,8 @@ codes! {
     ResourceRefused = "resource_refused" => Denied,
     /// The resource belongs to something else than the context says.
     ResourceMismatch = "resource_mismatch" => Denied,
+    /// The enforcement point that asks stands in another place than the grant is for.
+    PlaceMismatch = "place_mismatch" => Denied,
     /// The action's uses are counted, and no permit of this task was shown for it.
     PermitRequired = "permit_required" => Denied,
     /// The permit is for something else, or for somebody else.

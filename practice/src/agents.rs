@@ -97,13 +97,16 @@ pub(crate) fn routes(agents: &Arc<Agents>) -> Router {
 struct Wanted {
     agent: String,
     audience: String,
+    /// Laid over the claims: where a service runs.
+    #[serde(default)]
+    claims: Map<String, Value>,
 }
 
 async fn token(
     State(agents): State<Arc<Agents>>,
     Json(wanted): Json<Wanted>,
 ) -> Result<Json<Value>, WorldError> {
-    let value = agents.token(&wanted.agent, &wanted.audience)?;
+    let value = agents.token_with(&wanted.agent, &wanted.audience, wanted.claims)?;
     Ok(Json(json!({ "value": value })))
 }
 

@@ -27,7 +27,7 @@ struct Arguments {
     #[arg(long = "cluster", value_name = "PREFIX", default_value = "/cluster")]
     clusters: Vec<String>,
     /// Path prefix of an issuer of agents' identities.
-    #[arg(long, value_name = "PREFIX", default_value = "/agents")]
+    #[arg(long, value_name = "PREFIX", default_values = ["/agents", "/platform"])]
     agents: Vec<String>,
     /// Path prefix of a ticket desk.
     #[arg(long = "desk", value_name = "PREFIX", default_value = "/desk")]

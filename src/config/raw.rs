@@ -234,6 +234,8 @@ pub(super) struct RawResourceServer {
     pub(super) audiences: Spanned<Vec<Text>>,
     pub(super) secret_sha256: Option<Text>,
     pub(super) spiffe_id: Option<Text>,
+    #[serde(default)]
+    pub(super) place: BTreeMap<Text, Text>,
 }
 
 #[derive(Debug, Deserialize)]

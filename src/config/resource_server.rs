@@ -8,6 +8,7 @@ use super::problem::Rule;
 use super::raw::{RawResourceServer, Text};
 use crate::domain::grant::Audience;
 use crate::domain::identity::{SpiffeId, TrustDomain};
+use crate::domain::place::Place;
 use crate::domain::profile::TaskProfile;
 use crate::surface::settings::{ListenSettings, ResourceServer};
 
@@ -61,16 +62,37 @@ pub(super) fn check(
             let what = "neither `secret_sha256` nor `spiffe_id` is given";
             findings.refuse(server.name.span(), Rule::Missing, what);
         }
+        let place = place(server, findings);
         if let Some(name) = name {
             known.push(ResourceServer {
                 name,
                 audiences,
                 secret: secret.flatten(),
                 workload: workload.flatten(),
+                place,
             });
         }
     }
     known
+}
+
+/// Where the server stands: words, each with a value that is compared whole.
+fn place(server: &RawResourceServer, findings: &mut Findings<'_>) -> Place {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    for (name, text) in &server.place {
+        let word = name.get_ref();
+        if !(1..=63).contains(&word.len()) || !word.bytes().all(plain) {
+            let what = "what is said of a place is named by small letters, digits and `_`";
+            findings.refuse(name.span(), Rule::Value, what);
+        }
+        let value = text.get_ref();
+        if !(1..=128).contains(&value.len()) || value.chars().any(char::is_control) {
+            let what = "what is said of a place has 1 to 128 bytes and no control characters";
+            findings.refuse(text.span(), Rule::Value, what);
+        }
+    }
+    let said = server.place.iter();
+    Place::new(said.map(|(name, text)| (name.get_ref().clone(), text.get_ref().clone())))
 }
 
 /// The workload whose certificate counts: one that this broker certifies, where one can be shown.

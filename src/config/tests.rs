@@ -214,6 +214,8 @@ const CASES: &[Case] = &[
     ("[\"deploy:write\"]", "[\"deploy write\"]", Rule::Value, "scopes"),
     ("20015ad\"", "20015a\"", Rule::Value, "secret_sha256"),
     ("secret_sha256 = \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"", "", Rule::Missing, "name = \"deployer\""),
+    ("[[profile]]\nname = \"deploy\"", "place = { Region = \"eu-1\" }\n[[profile]]\nname = \"deploy\"", Rule::Value, "place"),
+    ("[[profile]]\nname = \"deploy\"", "place = { region = \"\" }\n[[profile]]\nname = \"deploy\"", Rule::Value, "place"),
     ("[[profile]]\nname = \"deploy\"", "spiffe_id = \"spiffe://example.org/a\"\n[[profile]]\nname = \"deploy\"", Rule::CertificateWithoutTls, "spiffe_id"),
     ("[[profile]]\nname = \"deploy\"", "spiffe_id = \"spiffe://example.com/a\"\n[[profile]]\nname = \"deploy\"", Rule::Value, "spiffe_id"),
     ("[[profile]]\nname = \"deploy\"", "spiffe_id = \"spiffe://example.org/*\"\n[[profile]]\nname = \"deploy\"", Rule::Value, "spiffe_id"),

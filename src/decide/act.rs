@@ -97,6 +97,16 @@ fn within<'a>(
             "no grant of the task has this resource",
         )
         .field("resource"),
+        Beyond::Misplaced(Difference {
+            field,
+            required,
+            observed,
+        }) => {
+            let text = "what was given in one place is asked about in another";
+            Denial::new(Code::PlaceMismatch, text)
+                .field(field)
+                .because(required.unwrap_or_default(), observed)
+        }
         Beyond::Differs(Difference {
             field,
             required,

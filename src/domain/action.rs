@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::context::RecordKind;
 use crate::domain::key::Digest;
 use crate::domain::name::{ActionName, ResourceKind};
+use crate::domain::place::is_of_place;
 
 /// One action on one resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +96,8 @@ pub enum Fit {
     Fits,
     /// It would be but for this one value of the context.
     Differs(Difference),
+    /// It would be, were it asked about in another place.
+    Misplaced(Difference),
     Elsewhere,
 }
 
@@ -147,8 +150,10 @@ impl Acts {
         for rule in &self.resources {
             match rule.fit(resource, look) {
                 Fit::Fits => return Fit::Fits,
-                differs @ Fit::Differs(_) if nearest == Fit::Elsewhere => nearest = differs,
-                Fit::Differs(_) | Fit::Elsewhere => {}
+                near @ (Fit::Differs(_) | Fit::Misplaced(_)) if nearest == Fit::Elsewhere => {
+                    nearest = near;
+                }
+                Fit::Differs(_) | Fit::Misplaced(_) | Fit::Elsewhere => {}
             }
         }
         nearest
@@ -174,17 +179,22 @@ impl ResourceRule {
         let id = self
             .id
             .iter()
-            .map(|pattern| (pattern, Some(resource.id.as_str())));
+            .map(|pattern| pattern.fit(resource.id.as_str(), look));
         let properties = self.properties.iter().map(|(name, pattern)| {
-            let said = resource.properties.get(name);
-            (pattern, said.map(String::as_str))
+            let said = resource.properties.get(name).map(String::as_str);
+            let fit = said.map_or(Fit::Elsewhere, |text| pattern.fit(text, look));
+            if fit != Fit::Fits && is_of_place(name) {
+                return pattern.misplaced(name, said);
+            }
+            fit
         });
         let mut fit = Fit::Fits;
-        for (pattern, text) in id.chain(properties) {
-            match text.map_or(Fit::Elsewhere, |text| pattern.fit(text, look)) {
-                Fit::Elsewhere => return Fit::Elsewhere,
-                differs @ Fit::Differs(_) if fit == Fit::Fits => fit = differs,
-                Fit::Differs(_) | Fit::Fits => {}
+        for one in id.chain(properties) {
+            match (one, &fit) {
+                (Fit::Elsewhere, _) => return Fit::Elsewhere,
+                // Whoever asks in the wrong place is told so, and of nothing else.
+                (near @ Fit::Misplaced(_), _) | (near @ Fit::Differs(_), Fit::Fits) => fit = near,
+                (Fit::Differs(_) | Fit::Fits, _) => {}
             }
         }
         fit
@@ -241,6 +251,15 @@ impl Pattern {
         } else {
             Fit::Elsewhere
         }
+    }
+
+    /// What the place would have to be.
+    fn misplaced(&self, property: &str, said: Option<&str>) -> Fit {
+        Fit::Misplaced(Difference {
+            field: property.to_owned(),
+            required: Some(self.to_string()),
+            observed: said.unwrap_or("(nowhere)").to_owned(),
+        })
     }
 
     fn covers(&self, inner: &Self) -> bool {

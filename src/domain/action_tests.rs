@@ -194,3 +194,31 @@ proptest! {
         prop_assert_eq!(pattern.to_string().parse::<Pattern>().unwrap(), pattern);
     }
 }
+
+#[test]
+fn who_asks_in_the_wrong_place_is_told_so_and_of_nothing_else() {
+    let at_home = rule(
+        "order",
+        Some("{case.account}/*"),
+        &[("place.region", "eu-1"), ("kind", "retail")],
+    );
+    let asked = |id: &str, kind: &str, region: Option<&str>| {
+        let region = region.map(|region| ("place.region", region));
+        let said: Vec<_> = region.into_iter().chain([("kind", kind)]).collect();
+        at_home.fit(&resource("order", id, &said), &of_the_case)
+    };
+    let misplaced = |observed: &str| {
+        Fit::Misplaced(Difference {
+            field: "place.region".to_owned(),
+            required: Some("eu-1".to_owned()),
+            observed: observed.to_owned(),
+        })
+    };
+    assert_eq!(asked("AC-9/7", "retail", Some("eu-1")), Fit::Fits);
+    assert_eq!(asked("AC-9/7", "retail", Some("us-1")), misplaced("us-1"));
+    assert_eq!(asked("AC-9/7", "retail", None), misplaced("(nowhere)"));
+    // Another account would end the lineage: not on the word of somebody elsewhere.
+    assert_eq!(asked("AC-7/7", "retail", Some("us-1")), misplaced("us-1"));
+    assert_eq!(asked("AC-7/7", "retail", Some("eu-1")), differs("AC-7"));
+    assert_eq!(asked("AC-9/7", "trade", Some("us-1")), Fit::Elsewhere);
+}

@@ -105,6 +105,8 @@ pub enum Beyond {
     Resource,
     /// A grant would have it, but for one value of the context.
     Differs(Difference),
+    /// A grant would have it, in another place.
+    Misplaced(Difference),
 }
 
 impl Grant {
@@ -239,6 +241,7 @@ impl Grants {
             match grant.acts.fit(&act.resource, look) {
                 Fit::Fits => return Ok((name, effect)),
                 Fit::Differs(difference) => refusal = Beyond::Differs(difference),
+                Fit::Misplaced(difference) => refusal = Beyond::Misplaced(difference),
                 Fit::Elsewhere if refusal == Beyond::Action => refusal = Beyond::Resource,
                 Fit::Elsewhere => {}
             }

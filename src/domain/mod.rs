@@ -16,6 +16,7 @@ pub mod ids;
 pub mod key;
 pub mod lineage;
 pub mod name;
+pub mod place;
 pub mod position;
 pub mod profile;
 pub mod reservation;

@@ -13,6 +13,7 @@ use crate::domain::grant::Audience;
 use crate::domain::host::Host;
 use crate::domain::identity::SpiffeId;
 use crate::domain::name::ServerName;
+use crate::domain::place::Place;
 use crate::surface::http::proxies::Proxies;
 
 /// The listeners.
@@ -71,6 +72,8 @@ pub struct ResourceServer {
     /// It may show the secret of this digest; and, or, the certificate of this workload.
     pub secret: Option<SecretDigest>,
     pub workload: Option<SpiffeId>,
+    /// Where it stands.
+    pub place: Place,
 }
 
 /// The plain SHA-256 of a generated secret. Good only for secrets with at least 128 bits of

@@ -76,7 +76,7 @@ async fn decide(
     let request = asked.attributes.as_ref().and_then(|a| a.request.as_ref());
     let request = request.and_then(|request| request.http.as_ref());
     let request = request.ok_or_else(|| malformed("it is about no request of HTTP"))?;
-    let question = held(request)?.question(&sent(request)?, &server.audiences)?;
+    let question = held(request)?.question(&sent(request)?, server)?;
     public.broker.check(&question).await
 }
 

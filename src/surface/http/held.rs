@@ -2,19 +2,17 @@
 //! (`forward_auth` in headers, `ext_authz` in a message), and are believed because they authenticate; from
 //! there on the question is the same, and so is what the gateway may tell the service behind.
 
-use std::collections::BTreeSet;
-
 use http::{HeaderMap, HeaderName, Method};
 use url::Url;
 
 use crate::broker::Presented;
 use crate::broker::check::{CheckRequest, Cleared, Holder};
 use crate::domain::action::{Act, Resource};
-use crate::domain::grant::Audience;
 use crate::error::{Code, Error, Kind};
 use crate::surface::http::form::malformed;
 use crate::surface::http::plain::{is_plain_authority, is_plain_path};
 use crate::surface::http::present;
+use crate::surface::settings::ResourceServer;
 
 /// The request that the gateway holds.
 #[derive(Debug)]
@@ -71,19 +69,20 @@ impl Held {
         })
     }
 
-    /// What the broker is asked: whether whoever sent these headers may do this, as the audiences see it.
+    /// What the broker is asked: whether whoever sent these headers may do this, as the gateway sees it.
     ///
     /// # Errors
     /// `token_invalid` without one token; `proof_invalid` where it is not clear which proof is meant.
     pub fn question(
         self,
         sent: &HeaderMap,
-        audiences: &BTreeSet<Audience>,
+        server: &ResourceServer,
     ) -> Result<CheckRequest, Error> {
         let (_, token) = present::token(sent)?;
         let proof = present::single(sent, "dpop")
             .map_err(|_| Error::new(Code::ProofInvalid, "more than one DPoP header, or no text"))?;
-        let act = self.act()?;
+        let mut act = self.act()?;
+        server.place.mark(&mut act.resource);
         let holder = proof.map_or(Holder::Nobody, |proof| {
             Holder::Proof(Box::new(Presented {
                 proof: proof.to_owned(),
@@ -96,7 +95,7 @@ impl Held {
             token,
             holder,
             act,
-            audiences: audiences.clone(),
+            audiences: server.audiences.clone(),
         })
     }
 

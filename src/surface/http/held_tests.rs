@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::place::Place;
 
 fn told<'a>(method: &'a str, scheme: &'a str, authority: &'a str, target: &'a str) -> Told<'a> {
     let part = |name, text| Part { name, text };
@@ -56,8 +57,30 @@ fn a_path_that_is_longer_than_a_resource_may_be_is_no_question() {
     let long = format!("/{}", "a".repeat(1024));
     let mut sent = HeaderMap::new();
     sent.insert("authorization", "Bearer x".parse().unwrap());
-    let asked = held("a", &long).unwrap().question(&sent, &BTreeSet::new());
+    let server = server(Place::default());
+    let asked = held("a", &long).unwrap().question(&sent, &server);
     assert_eq!(asked.unwrap_err().code(), Code::RequestMalformed);
+}
+
+#[test]
+fn a_request_is_asked_about_where_its_gateway_stands() {
+    let said = [("region".to_owned(), "eu-1".to_owned())];
+    let server = server(Place::new(said));
+    let mut sent = HeaderMap::new();
+    sent.insert("authorization", "Bearer x".parse().unwrap());
+    let asked = held("a", "/b").unwrap().question(&sent, &server).unwrap();
+    assert_eq!(asked.act.resource.properties["place.region"], "eu-1");
+    assert_eq!(asked.act.resource.properties["host"], "a");
+}
+
+fn server(place: Place) -> ResourceServer {
+    ResourceServer {
+        name: "gateway".parse().unwrap(),
+        audiences: [].into(),
+        secret: None,
+        workload: None,
+        place,
+    }
 }
 
 proptest! {

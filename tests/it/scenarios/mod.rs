@@ -8,6 +8,7 @@ use crate::cases::details;
 use crate::support::broker::{BILLING_SECRET, Broker};
 use crate::support::client::{Answer, Client};
 
+mod moves;
 mod signing;
 mod table;
 

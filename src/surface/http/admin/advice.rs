@@ -91,6 +91,9 @@ pub const fn advice(code: Code) -> &'static str {
         Code::ResourceMismatch => {
             "the workload asked for what belongs to somebody else: look at what it was told to do"
         }
+        Code::PlaceMismatch => {
+            "have the workload show evidence of where it is now; or mend the server's `place`"
+        }
         Code::PermitRequired => {
             "have the workload reserve a permit (`writ permit reserve`) and send it along"
         }

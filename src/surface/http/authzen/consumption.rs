@@ -62,12 +62,7 @@ async fn consume(
     body: &[u8],
 ) -> Result<Decision, Error> {
     let (server, body) = asked::<Body>(public, peer, headers, body).await?;
-    let check = request(
-        &body.subject,
-        &body.action,
-        &body.resource,
-        &server.audiences,
-    )?;
+    let check = request(&body.subject, &body.action, &body.resource, server)?;
     let shown = body.context.and_then(|beside| beside.permit);
     let permit = shown.and_then(|text| text.parse().ok());
     let request = ConsumeRequest {

@@ -49,11 +49,6 @@ async fn evaluate(
     body: &[u8],
 ) -> Result<Decision, Error> {
     let (server, body) = asked::<Body>(public, peer, headers, body).await?;
-    let question = request(
-        &body.subject,
-        &body.action,
-        &body.resource,
-        &server.audiences,
-    )?;
+    let question = request(&body.subject, &body.action, &body.resource, server)?;
     Decision::of(check(public, &question).await)
 }

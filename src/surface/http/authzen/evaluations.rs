@@ -1,7 +1,6 @@
 //! `POST /access/v1/evaluations`: several at once (AuthZEN 1.0 §7). What an evaluation leaves out is taken from
 //! the request itself. They are decided in their order; how far is what `evaluations_semantic` says.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -12,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::broker::check::CheckRequest;
-use crate::domain::grant::Audience;
 use crate::error::Error;
 use crate::surface::http::authzen::wire::{Action, Decision, Subject, Thing, request};
 use crate::surface::http::authzen::{EVALUATIONS, asked, check, told};
@@ -20,6 +18,7 @@ use crate::surface::http::form::malformed;
 use crate::surface::http::peer::Peer;
 use crate::surface::http::public::Public;
 use crate::surface::http::route::{Caller, Content, Refuses, Route, Shape, Takes};
+use crate::surface::settings::ResourceServer;
 
 pub(super) fn route() -> Route {
     Route::post(EVALUATIONS, "evaluate_several", handle)
@@ -95,12 +94,12 @@ async fn evaluate(
         );
     }
     if items.is_empty() {
-        let question = merged(&body.defaults, &body.defaults, &server.audiences)?;
+        let question = merged(&body.defaults, &body.defaults, server)?;
         return Ok(Answer::One(Decision::of(check(public, &question).await)?));
     }
     let questions = items
         .iter()
-        .map(|item| merged(item, &body.defaults, &server.audiences));
+        .map(|item| merged(item, &body.defaults, server));
     let questions = questions.collect::<Result<Vec<_>, _>>()?;
     let semantic = body
         .options
@@ -119,11 +118,7 @@ async fn evaluate(
     Ok(Answer::Several { evaluations })
 }
 
-fn merged(
-    item: &Item,
-    defaults: &Item,
-    audiences: &BTreeSet<Audience>,
-) -> Result<CheckRequest, Error> {
+fn merged(item: &Item, defaults: &Item, server: &ResourceServer) -> Result<CheckRequest, Error> {
     let subject = item.subject.as_ref().or(defaults.subject.as_ref());
     let action = item.action.as_ref().or(defaults.action.as_ref());
     let resource = item.resource.as_ref().or(defaults.resource.as_ref());
@@ -132,7 +127,7 @@ fn merged(
         subject.ok_or_else(|| missing("subject"))?,
         action.ok_or_else(|| missing("action"))?,
         resource.ok_or_else(|| missing("resource"))?,
-        audiences,
+        server,
     )
 }
 

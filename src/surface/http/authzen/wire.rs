@@ -1,7 +1,7 @@
 //! The shapes of AuthZEN, and what they mean here. Members that are not known are passed over; those that
 //! are of another type are not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use http::Method;
 use serde::{Deserialize, Serialize};
@@ -12,12 +12,12 @@ use crate::broker::Presented;
 use crate::broker::check::{CheckRequest, Cleared, Holder};
 use crate::broker::consume::Consumed;
 use crate::domain::action::{Act, Resource};
-use crate::domain::grant::Audience;
 use crate::domain::ids::ReservationId;
 use crate::domain::secret::Secret;
 use crate::error::{Code, Error, Kind};
 use crate::surface::http::form::malformed;
 use crate::surface::http::problem;
+use crate::surface::settings::ResourceServer;
 
 /// Who acts: the workload that a token was issued to, with that token.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -112,7 +112,7 @@ pub(super) fn request(
     subject: &Subject,
     action: &Action,
     thing: &Thing,
-    audiences: &BTreeSet<Audience>,
+    server: &ResourceServer,
 ) -> Result<CheckRequest, Error> {
     if subject.r#type != "workload" {
         let text = "the subject's type is `workload`";
@@ -120,12 +120,14 @@ pub(super) fn request(
     }
     let shown = subject.properties.as_ref();
     let token = shown.and_then(|shown| shown.access_token.clone());
+    let mut act = act(action, thing)?;
+    server.place.mark(&mut act.resource);
     Ok(CheckRequest {
         subject: Some(subject.id.clone()),
         token: Secret::from(token.unwrap_or_default()),
         holder: shown.map_or(Ok(Holder::Nobody), holder)?,
-        act: act(action, thing)?,
-        audiences: audiences.clone(),
+        act,
+        audiences: server.audiences.clone(),
     })
 }
 
