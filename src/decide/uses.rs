@@ -6,7 +6,7 @@ use crate::decide::case::Case;
 use crate::decide::denial::{Denial, Refusal};
 use crate::domain::action::Act;
 use crate::domain::name::GrantName;
-use crate::domain::reservation::{Reservation, ReservationStanding};
+use crate::domain::reservation::{Reservation, ReservationStanding, ReservationState};
 use crate::domain::time::Timestamp;
 use crate::domain::validity::Validity;
 use crate::error::Code;
@@ -67,8 +67,12 @@ fn fits(
         let denial = Denial::new(Code::PermitMismatch, text).field(field);
         Refusal::from(denial.because(about(one), said(question.act)))
     };
-    if lineage.is_none_or(|lineage| lineage.id != one.lineage) {
+    let Some(lineage) = lineage.filter(|lineage| lineage.id == one.lineage) else {
         return Err(refuse("lineage"));
+    };
+    if lineage.released_at.is_some_and(|at| one.reserved_at <= at) {
+        let text = "the permit is from before a quarantine, and nothing of that stands";
+        return Err(self::refuse(Code::PermitExpired, text, "permit"));
     }
     if !one.is_for(question.act) {
         return Err(refuse("permit"));
@@ -84,13 +88,25 @@ fn unused(one: &Reservation, now: Timestamp) -> Result<(), Refusal> {
         ReservationStanding::Reserved => Ok(()),
         ReservationStanding::Consumed => {
             let text = "the permit has been used: the next step takes another";
-            Err(refuse(Code::PermitSpent, text, "permit"))
+            Err(used(Code::PermitSpent, text, one).into())
         }
         ReservationStanding::Lapsed => {
             let text = "the permit was not used in its time: the use is spent all the same";
-            Err(refuse(Code::PermitExpired, text, "permit"))
+            Err(used(Code::PermitExpired, text, one).into())
         }
     }
+}
+
+/// What became of it, for the operator.
+fn used(code: Code, text: &'static str, one: &Reservation) -> Denial {
+    let became = match &one.state {
+        ReservationState::Consumed { at, by } => format!("consumed at {at} by {by}"),
+        ReservationState::Reserved => format!("lapsed at {}", one.expires_at),
+    };
+    let required = format!("{}, not used, in its time", one.id);
+    Denial::new(code, text)
+        .field("permit")
+        .because(required, became)
 }
 
 fn refuse(code: Code, text: &'static str, field: &'static str) -> Refusal {

@@ -18,6 +18,7 @@ mod life;
 mod once;
 mod races;
 mod refused;
+mod rows;
 
 /// What a run may do about its databases: restart them, three times in all.
 pub const FIX: &str = r#"

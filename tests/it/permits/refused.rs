@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::json;
-use writ::broker::revoke::Ending;
+use writ::broker::revoke::{Ending, Order};
+use writ::domain::constraint::Narrowing;
 use writ::domain::ids::ReservationId;
 use writ_practice::Target;
 
 use super::{FIX, Script, at_work, wanted};
 use crate::gitlab::outage::fault;
 use crate::support::desk::Desk;
-use crate::support::held::Held;
+use crate::support::held::{Held, order};
 use crate::support::profiles::DEPLOY;
 
 #[tokio::test]
@@ -190,6 +191,47 @@ async fn in_a_freeze_nothing_is_reserved_and_what_was_is_consumed() {
         .await
         .assert_consumed(false);
     assert_eq!(held.spent().await, 1);
+}
+
+#[tokio::test]
+async fn a_quarantine_stops_a_permit_and_a_release_does_not_bring_it_back() {
+    let (held, mut script) = at_work().await;
+    let reserved = script.reserve("db-7", "step-1").await;
+    let lineage = script.own.text("lineage").parse().unwrap();
+    let broker = &held.broker.wired.broker;
+    broker.quarantine(lineage, &order()).await.unwrap();
+    let stopped = script.consume("db-7", reserved.permit(), "a").await;
+    stopped.assert_denied("quarantined", "");
+    let more = script.reserve("db-7", "step-2").await;
+    more.assert_refused(403, "quarantined");
+
+    let less = Narrowing {
+        scopes: ["deploy:write".parse().unwrap()].into(),
+        ..Narrowing::default()
+    };
+    let other = Order {
+        by: "uid:7".to_owned(),
+        ..order()
+    };
+    broker.release(lineage, &less, &other).await.unwrap();
+    held.broker.pass(Duration::from_secs(1)).await;
+    for (token, audience) in [
+        (&mut script.own, script.client.issuer.as_str()),
+        (&mut script.service, "https://billing.example"),
+    ] {
+        let audience = [("audience", audience), ("scope", "deploy:read")];
+        let renewed = script.client.renew(token, &script.key, &audience).await;
+        renewed.assert_issued();
+        *token = renewed;
+    }
+    let old = script.consume("db-7", reserved.permit(), "b").await;
+    old.assert_denied("permit_expired", "permit");
+    let next = script.reserve("db-7", "step-3").await;
+    script
+        .consume("db-7", next.permit(), "c")
+        .await
+        .assert_consumed(false);
+    assert_eq!((held.spent().await, held.logged().await.1.len()), (2, 1));
 }
 
 #[tokio::test]

@@ -252,7 +252,8 @@ async fn an_instance_that_shows_another_place_gets_nothing_for_the_task_that_it_
 }
 
 #[tokio::test]
-async fn an_instance_that_shows_another_place_under_one_profile_is_another_identity_and_all_is_dead() {
+async fn an_instance_that_shows_another_place_under_one_profile_is_another_identity_and_all_is_dead()
+ {
     let both = place("eu-1", "reads = [\"read\"]").replace(
         "region = \"eu-1\", environment",
         "region = [\"eu-1\", \"us-1\"], environment",

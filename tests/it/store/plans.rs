@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use super::World;
 
 /// Tables that grow with what is issued.
-const LARGE: [&str; 10] = [
+const LARGE: [&str; 12] = [
     "entry",
     "leaf",
     "task",
@@ -21,6 +21,8 @@ const LARGE: [&str; 10] = [
     "certificate",
     "once",
     "spent",
+    "reservation",
+    "answered",
 ];
 
 /// The statements of a source file: its string constants with a verb of SQL.
