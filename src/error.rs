@@ -179,6 +179,8 @@ codes! {
     NotFound = "not_found" => Absent,
     /// It has already ended, or somebody else changed it first.
     Conflict = "conflict" => Conflict,
+    /// The configuration that was read again cannot take the place of the one in force, which stays.
+    ConfigurationRefused = "configuration_refused" => Conflict,
     /// The idempotency key came with another order before.
     IdempotencyKeyReused = "idempotency_key_reused" => Contradicted,
     /// A context source cannot be asked, or what is known is too old.

@@ -13,6 +13,7 @@ use futures_util::FutureExt as _;
 use crate::attest::dpop::ProvenKey;
 use crate::broker::laps::Laps;
 use crate::broker::refuse::Trace;
+use crate::broker::rules::Under;
 use crate::broker::settle::{Unsettled, barred, overloaded, unsettled};
 use crate::broker::token::{OwnToken, invalid};
 use crate::broker::{ATTEMPTS, Broker, Presented, RETRY};
@@ -239,7 +240,8 @@ impl Broker {
         else {
             return Err(Error::new(Code::Internal, "a session without its task"));
         };
-        let Some(profile) = self.profiles.named(&task.profile) else {
+        let rules = self.rules.now();
+        let Some(Under { profile, policies }) = rules.under(&task.profile) else {
             let standing = standing.clone();
             return Err(self.unconfigured(task, lineage, standing, U::VERB).await);
         };
@@ -252,13 +254,13 @@ impl Broker {
         // A source may have taken its time. From here to the answer of a read nothing waits, so what has been
         // heard by now is all that the answer has to know.
         self.fresh()?;
-        if !self.is_current(standing) {
+        if !self.is_current(standing) || !self.rules.are(&rules) {
             return Ok(Err((Unsettled::Again, trace())));
         }
         if let Some(denial) = self.barred(&caller.token) {
             return Err(self.deny(denial, &trace()).await);
         }
-        let clearance = match self.clear(&case, &wanted.question(caller)) {
+        let clearance = match self.clear(policies, &case, &wanted.question(caller)) {
             Ok(clearance) => clearance,
             Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };

@@ -145,11 +145,12 @@ impl Broker {
 
     /// A name that nothing has would freeze nothing, and whoever ordered it would go back to bed.
     fn is_configured(&self, scope: &FreezeScope) -> Result<(), Error> {
-        let source = |name: &SourceName| self.profiles.all().any(|p| p.source == *name);
+        let rules = self.rules.now();
+        let source = |name: &SourceName| rules.profiles.all().any(|p| p.source == *name);
         let (known, what) = match scope {
             FreezeScope::All => (true, ""),
             FreezeScope::Profile(name) => (
-                self.profiles.named(name).is_some(),
+                rules.profiles.named(name).is_some(),
                 "there is no such profile",
             ),
             FreezeScope::Issuer(name) | FreezeScope::Repository(name, _) => {

@@ -9,12 +9,13 @@ use crate::broker::laps::Laps;
 use crate::broker::met::Ground;
 use crate::broker::profiles::{Opening, Unmatched};
 use crate::broker::refuse::Trace;
+use crate::broker::rules::Rules;
 use crate::broker::settle::{Unsettled, overloaded};
 use crate::broker::{ATTEMPTS, Broker, Presented, RETRY, unavailable};
 use crate::context::observe::Ties;
 use crate::decide::case::{Ask, Case};
 use crate::decide::denial::Denial;
-use crate::decide::engine::Verb;
+use crate::decide::engine::{PolicySet, Verb};
 use crate::domain::case::case_of_task;
 use crate::domain::grant::{Audience, Scope};
 use crate::domain::ids::SessionId;
@@ -62,31 +63,47 @@ impl Broker {
         let key = Self::prove(request.proof.as_ref(), None, now)?;
         let attested = self.attestors.attest(&request.evidence, key, now).await?;
         laps.done("attest");
-        let opening =
-            match self
-                .profiles
-                .open(&attested, request.profile.as_ref(), request.task.as_ref())
-            {
-                Ok(opening) => opening,
-                Err(unmatched) => return Err(self.unmatched(unmatched, &attested).await),
-            };
-        if let Some(denial) = untied(&attested, opening.profile) {
-            let trace = Trace::of_evidence(&attested, Some(&opening.task), Standing::default());
+        for _ in 0..ATTEMPTS {
+            let rules = self.rules.now();
+            if let Some(issued) = self.issue_by(&rules, &attested, &request).await? {
+                return Ok(issued);
+            }
+        }
+        Err(overloaded(RETRY))
+    }
+
+    /// Issues by one set of rules; none where another took its place meanwhile and all is to be decided again.
+    async fn issue_by(
+        &self,
+        rules: &Rules,
+        attested: &Attested,
+        request: &IssueRequest,
+    ) -> Result<Option<Issued>, Error> {
+        let profiles = &rules.profiles;
+        let opened = profiles.open(attested, request.profile.as_ref(), request.task.as_ref());
+        let opening = match opened {
+            Ok(opening) => opening,
+            Err(unmatched) => return Err(self.unmatched(unmatched, attested).await),
+        };
+        if let Some(denial) = untied(attested, opening.profile) {
+            let trace = Trace::of_evidence(attested, Some(&opening.task), Standing::default());
             return Err(self.deny(denial, &trace).await);
         }
         let ask = Ask::Token {
-            audiences: self.audiences(&request, opening.profile),
-            scopes: request.scopes,
+            audiences: self.audiences(request, opening.profile),
+            scopes: request.scopes.clone(),
         };
         let (mut shown, mut attempts) = (Shown::default(), 0);
         let mut ground = self.met.ground(&opening.task);
         // Each use of the evidence that was spent already is passed over once; only changes that
         // came first count as attempts.
         while attempts < ATTEMPTS {
-            let tried = self.try_issue(&attested, &opening, &ask, shown, ground);
+            let way = (&opening, &rules.policies);
+            let tried = self.try_issue(attested, way, &ask, shown, ground);
             let (standing, outcome) = tried.await?;
             let denial = match outcome {
-                Ok(issued) => return Ok(issued),
+                Ok(issued) => return Ok(Some(issued)),
+                Err(Unsettled::Again) if !self.rules.are(rules) => return Ok(None),
                 Err(Unsettled::Failed(error)) => return Err(error),
                 Err(_) if ground == Ground::Presumed => {
                     ground = Ground::Read;
@@ -97,7 +114,7 @@ impl Broker {
                     continue;
                 }
                 Err(Unsettled::EvidenceUsed(by)) => {
-                    match used_again(&attested, opening.profile, &standing, by, shown) {
+                    match used_again(attested, opening.profile, &standing, by, shown) {
                         Ok(again) => {
                             shown = again;
                             continue;
@@ -107,7 +124,7 @@ impl Broker {
                 }
                 Err(Unsettled::Denied(denial)) => denial,
             };
-            let trace = Trace::of_evidence(&attested, Some(&opening.task), standing);
+            let trace = Trace::of_evidence(attested, Some(&opening.task), standing);
             return Err(self.deny(denial, &trace).await);
         }
         Err(overloaded(RETRY))
@@ -117,7 +134,7 @@ impl Broker {
     async fn try_issue(
         &self,
         attested: &Attested,
-        opening: &Opening<'_>,
+        (opening, policies): (&Opening<'_>, &PolicySet),
         ask: &Ask,
         shown: Shown,
         ground: Ground,
@@ -159,7 +176,7 @@ impl Broker {
             facts: &facts,
         };
         let now = self.clock.now();
-        let permit = match self.judge(&case, ask, now) {
+        let permit = match self.judge(policies, &case, ask, now) {
             Ok(permit) => permit,
             Err(refusal) => {
                 let presumed = ground == Ground::Presumed;

@@ -13,21 +13,19 @@
 //! - [`revoke`]: by task, session or credential
 //! - [`quarantine`]: a lineage, stopped and let go on with less
 //! - [`observe`]: what happened outside
-//! - [`administer`]: what operators do
+//! - [`administer`], [`apply`]: what operators do
 //! - [`find`], [`why`]: what operators ask at night
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use url::Url;
 use writ_keys::KeyEncryptionKey;
 
 use crate::attest::Attestors;
 use crate::attest::dpop::{self, Demand, ProvenKey};
 use crate::context::observe::Observer;
-use crate::decide::engine::PolicySet;
 use crate::domain::grant::Audience;
 use crate::domain::ids::Realm;
 use crate::domain::time::Timestamp;
@@ -40,6 +38,7 @@ use crate::store::{Down, Store};
 
 pub mod administer;
 pub mod api_tokens;
+pub mod apply;
 pub mod caller;
 pub mod certified;
 pub mod check;
@@ -74,6 +73,7 @@ pub mod reserve;
 mod rests;
 pub mod revoke;
 pub mod revoke_many;
+pub mod rules;
 pub mod secrets;
 pub mod seen;
 pub mod settings;
@@ -96,9 +96,8 @@ pub struct Broker {
     pub attestors: Attestors,
     pub observer: Observer,
     pub api_tokens: api_tokens::ApiTokens,
-    pub profiles: profiles::Profiles,
+    pub rules: rules::InForce,
     pub met: met::Met,
-    pub policies: Arc<ArcSwap<PolicySet>>,
     pub minter: Minter,
     pub key_encryption: KeyEncryptionKey,
     pub store: Arc<dyn Store>,

@@ -33,7 +33,8 @@ impl Broker {
         if let Some(Answer::Task(task)) = turn.given {
             return Ok(*task);
         }
-        let profile = self.profiles.named(&opened.profile).ok_or_else(|| {
+        let rules = self.rules.now();
+        let profile = rules.profiles.named(&opened.profile).ok_or_else(|| {
             Error::new(Code::NotFound, "there is no such profile").with_field("profile")
         })?;
         if !is_for(profile, &opened.task) {

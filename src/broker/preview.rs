@@ -12,7 +12,7 @@ use crate::broker::profiles::{Opening, Unmatched};
 use crate::context::observe::Ties;
 use crate::decide::case::{Ask, Case};
 use crate::decide::denial::{Denial, Refusal};
-use crate::decide::engine::Verb;
+use crate::decide::engine::{PolicySet, Verb};
 use crate::decide::permit::{Permit, Planned};
 use crate::domain::case::case_of_task;
 use crate::domain::grant::TokenGrant;
@@ -81,12 +81,18 @@ impl Broker {
         let now = self.clock.now();
         let key = Self::prove(request.proof.as_ref(), None, now)?;
         let attested = self.attestors.attest(&request.evidence, key, now).await?;
-        let candidates = self.profiles.candidates(&attested);
-        let opened = self
-            .profiles
-            .open(&attested, request.profile.as_ref(), request.task.as_ref());
+        let rules = self.rules.now();
+        let candidates = rules.profiles.candidates(&attested);
+        let opened =
+            rules
+                .profiles
+                .open(&attested, request.profile.as_ref(), request.task.as_ref());
         let outlook = match opened {
-            Ok(opening) => self.outlook(&attested, &opening, &request).await?,
+            Ok(opening) => {
+                let policies = &rules.policies;
+                self.outlook(policies, &attested, &opening, &request)
+                    .await?
+            }
             Err(Unmatched::Denied(denial)) => Outlook::Denied(denial.into()),
             Err(Unmatched::Ambiguous(error)) => Outlook::Denied(Refused {
                 code: error.code(),
@@ -105,6 +111,7 @@ impl Broker {
     /// One way through, up to the decision.
     async fn outlook(
         &self,
+        policies: &PolicySet,
         attested: &Attested,
         opening: &Opening<'_>,
         request: &IssueRequest,
@@ -146,7 +153,7 @@ impl Broker {
             audiences: self.audiences(request, profile),
             scopes: request.scopes.clone(),
         };
-        Ok(match self.judge(&case, &ask, self.clock.now()) {
+        Ok(match self.judge(policies, &case, &ask, self.clock.now()) {
             Err(Refusal::Denied(denial)) => Outlook::Denied((*denial).into()),
             Err(Refusal::Undetermined(why)) => Outlook::Undetermined(Refused {
                 code: why.code,

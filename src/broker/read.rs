@@ -8,6 +8,7 @@ use crate::attest::dpop::ProvenKey;
 use crate::broker::issued::Issued;
 use crate::broker::laps::Laps;
 use crate::broker::refuse::Trace;
+use crate::broker::rules::Under;
 use crate::broker::settle::{Unsettled, overloaded};
 use crate::broker::token::{OwnToken, invalid};
 use crate::broker::{ATTEMPTS, Broker, Presented, RETRY, unavailable};
@@ -17,7 +18,6 @@ use crate::decide::engine::Verb;
 use crate::decide::permit::Permit;
 use crate::domain::credential::CredentialRecord;
 use crate::domain::grant::{Audience, SecretPath};
-use crate::domain::profile::TaskProfile;
 use crate::domain::secret::Secret;
 use crate::domain::standing::Held;
 use crate::domain::time::Timestamp;
@@ -69,8 +69,9 @@ impl Broker {
         let (of, ask) = self.asked(request.wanted)?;
         for _ in 0..ATTEMPTS {
             let held = self.held(caller.token.claims.session).await?;
-            let profile = self.profile_of(&held, verb).await?;
-            let tried = self.try_read(&caller, held, profile, (verb, of, &ask));
+            let rules = self.rules.now();
+            let under = self.under(&rules, &held, verb).await?;
+            let tried = self.try_read(&caller, held, under, (verb, of, &ask));
             if let Some(issued) = self.conclude(tried.await?).await? {
                 return Ok(issued);
             }
@@ -115,7 +116,7 @@ impl Broker {
         &self,
         caller: &Caller,
         held: Held,
-        profile: &TaskProfile,
+        Under { profile, policies }: Under<'_>,
         (name, verb, ask): (&'static str, Verb, &Ask),
     ) -> Result<Result<Issued, (Unsettled, Trace)>, Error> {
         let mut laps = Laps::start(self.clock.as_ref(), name);
@@ -132,7 +133,7 @@ impl Broker {
         laps.done("observe");
         let trace = || Trace::of(&case, name);
         let now = self.clock.now();
-        let permit = match self.judge(&case, ask, now) {
+        let permit = match self.judge(policies, &case, ask, now) {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };

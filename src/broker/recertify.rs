@@ -10,6 +10,7 @@ use crate::attest::certificate::{self, ShownCertificate};
 use crate::broker::issued::Issued;
 use crate::broker::laps::Laps;
 use crate::broker::refuse::Trace;
+use crate::broker::rules::Under;
 use crate::broker::settle::{Unsettled, overloaded};
 use crate::broker::{ATTEMPTS, Broker, RETRY, unavailable};
 use crate::context::observe::Ties;
@@ -42,8 +43,9 @@ impl Broker {
         for _ in 0..ATTEMPTS {
             let record = self.certificate_record(&shown).await?;
             let held = self.held(record.session).await?;
-            let profile = self.profile_of(&held, VERB).await?;
-            let tried = self.try_recertify(&shown, &record, held, profile, &ask);
+            let rules = self.rules.now();
+            let under = self.under(&rules, &held, VERB).await?;
+            let tried = self.try_recertify(&shown, &record, held, under, &ask);
             if let Some(issued) = self.conclude(tried.await?).await? {
                 return Ok(issued);
             }
@@ -57,7 +59,7 @@ impl Broker {
         shown: &ShownCertificate,
         record: &CredentialRecord,
         held: Held,
-        profile: &TaskProfile,
+        Under { profile, policies }: Under<'_>,
         ask: &Ask,
     ) -> Result<Result<Issued, (Unsettled, Trace)>, Error> {
         let mut laps = Laps::start(self.clock.as_ref(), VERB);
@@ -85,7 +87,7 @@ impl Broker {
             return Err(self.deny(denial, &trace()).await);
         }
         let now = self.clock.now();
-        let permit = match self.judge(&case, ask, now) {
+        let permit = match self.judge(policies, &case, ask, now) {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };

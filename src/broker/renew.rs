@@ -9,6 +9,7 @@ use crate::broker::issued::Issued;
 use crate::broker::laps::Laps;
 use crate::broker::profiles::opening;
 use crate::broker::refuse::Trace;
+use crate::broker::rules::{Rules, Under};
 use crate::broker::settle::{Unsettled, overloaded};
 use crate::broker::{ATTEMPTS, Broker, Presented, RETRY, unavailable};
 use crate::context::observe::Ties;
@@ -58,9 +59,10 @@ impl Broker {
         let caller = self.caller(&request).await?;
         for _ in 0..ATTEMPTS {
             let held = self.held(caller.session).await?;
-            let profile = self.profile_of(&held, "renew").await?;
+            let rules = self.rules.now();
+            let under = self.under(&rules, &held, "renew").await?;
             let ask = asked(&request, &held);
-            let tried = self.try_renew(&caller, held, profile, ask).await?;
+            let tried = self.try_renew(&caller, held, under, ask).await?;
             if let Some(issued) = self.conclude(tried).await? {
                 return Ok(issued);
             }
@@ -104,7 +106,7 @@ impl Broker {
         &self,
         caller: &Caller,
         held: Held,
-        profile: &TaskProfile,
+        Under { profile, policies }: Under<'_>,
         ask: Ask,
     ) -> Result<Result<Issued, (Unsettled, Trace)>, Error> {
         let attested = caller.attested.as_ref();
@@ -132,7 +134,7 @@ impl Broker {
             return Err(self.deny(denial, &trace()).await);
         }
         let now = self.clock.now();
-        let permit = match self.judge(&case, &ask, now) {
+        let permit = match self.judge(policies, &case, &ask, now) {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.refuse(refusal, &trace()).await),
         };
@@ -151,14 +153,15 @@ impl Broker {
         held.ok_or_else(|| Error::new(Code::TokenInvalid, "the session has long ended"))
     }
 
-    /// The profile that the task was opened under, if it is still configured.
-    pub(in crate::broker) async fn profile_of(
+    /// The profile that the task was opened under, if the rules still have it.
+    pub(in crate::broker) async fn under<'a>(
         &self,
+        rules: &'a Rules,
         held: &Held,
         verb: &'static str,
-    ) -> Result<&TaskProfile, Error> {
-        if let Some(profile) = self.profiles.named(&held.task.profile) {
-            return Ok(profile);
+    ) -> Result<Under<'a>, Error> {
+        if let Some(under) = rules.under(&held.task.profile) {
+            return Ok(under);
         }
         let standing = held.clone().into();
         Err(self

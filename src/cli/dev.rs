@@ -90,7 +90,7 @@ pub async fn run(args: DevArgs) -> Result<(), CliError> {
         }
     });
     let banner = banner(&dev, &tls);
-    let done = serve_config(config, stop, |_| {
+    let done = serve_config(config, None, stop, |_| {
         if super::out::complain(&banner).is_err() {
             tracing::warn!("nobody reads what is printed");
         }

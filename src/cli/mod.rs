@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod apply;
 mod audit;
 mod audit_file;
 mod certificates;
@@ -30,6 +31,7 @@ mod permit;
 mod policy;
 mod profile;
 mod quarantine;
+mod reload;
 mod remote;
 mod resource_server;
 mod revoke;
@@ -114,6 +116,8 @@ enum Command {
     /// Check and test policies, without a broker
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Have the broker read its configuration again: say what changes, and put it in force
+    Apply(apply::ApplyArgs),
     /// See what is at work, and end it
     #[command(subcommand)]
     Task(task::TaskCommand),
@@ -215,6 +219,7 @@ async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, 
         Command::Config(command) => config::run(command, &mut out),
         Command::Profile(command) => profile::run(command, &mut out),
         Command::Policy(command) => policy::run(command, &mut out),
+        Command::Apply(args) => apply::run(args, &admin, &mut out).await,
         Command::Task(command) => task::run(command, &admin, &mut out).await,
         Command::Explain(args) => explain::run(args, &admin, &mut out).await,
         Command::Find(args) => find::run(args, &admin, &mut out).await,
@@ -246,6 +251,7 @@ fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
         | Command::Config(_)
         | Command::Profile(_)
         | Command::Policy(_)
+        | Command::Apply(_)
         | Command::Run(_)
         | Command::Tied(_)
         | Command::Task(_)

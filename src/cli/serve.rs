@@ -2,6 +2,7 @@
 //! stop.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,7 +13,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::broker::apply::Configuration;
 use crate::cli::certificates::Certificates;
+use crate::cli::reload::configuration;
 use crate::cli::wire::{StartError, Wired, wire};
 use crate::cli::wire_sources::operators;
 use crate::cli::wire_traces::traces;
@@ -38,6 +41,7 @@ struct Doors {
     limits: Limits,
     stop: CancellationToken,
     tracer: Option<Arc<Tracer>>,
+    configuration: Arc<dyn Configuration>,
 }
 
 /// Runs a server until `stop`, and lets what is under way finish.
@@ -45,6 +49,7 @@ struct Doors {
 /// `ready` is called once every listener accepts, with the public address that was bound.
 pub async fn serve_config(
     config: Config,
+    file: Option<PathBuf>,
     stop: CancellationToken,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), StartError> {
@@ -58,6 +63,7 @@ pub async fn serve_config(
         limits: limits(&config.listen),
         stop: stop.clone(),
         tracer,
+        configuration: configuration(&wired.broker, file, &config, &stop),
     };
     let tcp = bind(config.listen.address).await?;
     let address = tcp
@@ -75,12 +81,7 @@ pub async fn serve_config(
     doors.open_operators(&config, &wired).await?;
     // Last, so that whoever is told that this replica is ready finds every other door open.
     if let Some(at) = config.listen.metrics {
-        let platform = Platform {
-            broker: Arc::clone(&wired.broker),
-            metrics,
-        };
-        let router = platform::router(Arc::new(platform));
-        doors.open(Listener::Tcp(bind(at).await?), router);
+        doors.open_platform(at, &wired, metrics).await?;
     }
     let Doors {
         mut serving,
@@ -117,6 +118,14 @@ impl Doors {
         self.serving.spawn(served);
     }
 
+    fn router(&self, wired: &Wired, operators: Operators) -> Router {
+        admin::router(Arc::new(AdminState {
+            broker: Arc::clone(&wired.broker),
+            operators,
+            configuration: Arc::clone(&self.configuration),
+        }))
+    }
+
     /// For the operators on this machine.
     fn open_socket(&mut self, socket: &AdminSocket, wired: &Wired) -> Result<(), StartError> {
         let access = if socket.uids.is_empty() {
@@ -127,8 +136,24 @@ impl Doors {
         let bound = socket::bind(&socket.path, access)?;
         let operators = Operators::of_this_machine(&socket.uids)
             .map_err(|e| StartError::Listen("the local accounts".to_owned(), e))?;
-        let router = traced(router(wired, operators), self.tracer.as_ref());
+        let router = traced(self.router(wired, operators), self.tracer.as_ref());
         self.open(Listener::Unix(bound), router);
+        Ok(())
+    }
+
+    /// For the platform that runs the broker.
+    async fn open_platform(
+        &mut self,
+        at: SocketAddr,
+        wired: &Wired,
+        metrics: PrometheusHandle,
+    ) -> Result<(), StartError> {
+        let platform = Platform {
+            broker: Arc::clone(&wired.broker),
+            metrics,
+        };
+        let router = platform::router(Arc::new(platform));
+        self.open(Listener::Tcp(bind(at).await?), router);
         Ok(())
     }
 
@@ -138,7 +163,7 @@ impl Doors {
             return Ok(());
         };
         let issuer = operators(settings, config, &wired.broker.clock)?;
-        let router = router(wired, Operators::Remote(Arc::new(issuer)));
+        let router = self.router(wired, Operators::Remote(Arc::new(issuer)));
         let nobody = WebPkiClientVerifier::no_client_auth();
         let tls = door.tls.as_ref().zip(Some(nobody));
         let name = ("operators", door.proxies.clone());
@@ -205,13 +230,6 @@ fn background(wired: Wired, stop: &CancellationToken) -> JoinSet<()> {
     ));
     jobs.spawn(loops::retry(broker, rereads, stop.clone()));
     jobs
-}
-
-fn router(wired: &Wired, operators: Operators) -> Router {
-    admin::router(Arc::new(AdminState {
-        broker: Arc::clone(&wired.broker),
-        operators,
-    }))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {

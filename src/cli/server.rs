@@ -35,7 +35,7 @@ pub async fn run(args: ServerArgs) -> Result<(), CliError> {
         }
     });
     let ready = |address| tracing::info!(%address, "ready");
-    serve_config(config, stop, ready)
+    serve_config(config, Some(args.config), stop, ready)
         .await
         .map_err(|why| CliError::Server {
             what: format!("the broker cannot run: {why}"),

@@ -14,10 +14,10 @@ use crate::broker::api_tokens::ApiTokens;
 use crate::broker::certified::SeenCertificates;
 use crate::broker::met::Met;
 use crate::broker::observe::Rereads;
-use crate::broker::profiles::Profiles;
 use crate::broker::recent::SeenSessions;
 use crate::broker::refuse::DenialMemory;
 use crate::broker::repeat::Turns;
+use crate::broker::rules::{InForce, Rules};
 use crate::broker::settings::KeyLocation;
 use crate::broker::token::SeenTokens;
 use crate::cli::config::policies;
@@ -25,7 +25,6 @@ use crate::cli::wire_sources::{Tokens, attestors, hooks, outbound, sources};
 use crate::config::Config;
 use crate::context::cache::FactCache;
 use crate::context::observe::Observer;
-use crate::decide::engine::PolicySet;
 use crate::decide::load::PolicyError;
 use crate::domain::grant::Audience;
 use crate::domain::identity::TrustDomain;
@@ -109,8 +108,8 @@ pub async fn wire(
         &kek,
         &opened.keys().await?,
     )?));
-    let policies = Arc::new(ArcSwap::from_pointee(policies(config)?));
-    let policy_set = Arc::new(ArcSwap::from_pointee(policies.load().digest()));
+    let rules = rules(config)?;
+    let policy_set = Arc::new(ArcSwap::from_pointee(rules.digest()));
     let shared = Arc::new(SharedRing(Arc::clone(&ring)));
     let settings = Settings {
         view_capacity: VIEW_CAPACITY,
@@ -120,7 +119,7 @@ pub async fn wire(
         .start(
             Arc::clone(&shared) as _,
             Arc::clone(&clock),
-            policy_set,
+            Arc::clone(&policy_set),
             settings,
         )
         .await?;
@@ -130,7 +129,7 @@ pub async fn wire(
     let core = Core {
         store: Arc::clone(&store),
         ring,
-        policies,
+        rules: InForce::new(rules, policy_set),
         pki,
         kek,
         clock,
@@ -164,7 +163,7 @@ pub async fn wire(
 struct Core {
     store: Arc<dyn Store>,
     ring: Arc<ArcSwap<Keyring>>,
-    policies: Arc<ArcSwap<PolicySet>>,
+    rules: InForce,
     pki: Pki,
     kek: KeyEncryptionKey,
     clock: Arc<dyn Clock>,
@@ -175,7 +174,7 @@ fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
     let Core {
         store,
         ring,
-        policies,
+        rules,
         pki,
         kek,
         clock,
@@ -193,7 +192,6 @@ fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
     Ok(Broker {
         realm: Realm::DEFAULT,
         issuer: Url::parse(&issuer).map_err(|_| StartError::Address(issuer.clone()))?,
-        profiles: Profiles::new(settings.profiles.clone(), &own),
         own_audience: own,
         online,
         staleness: settings.limits.staleness,
@@ -204,7 +202,7 @@ fn broker(config: &Config, core: Core) -> Result<Broker, StartError> {
             clock: Arc::clone(&clock),
         },
         api_tokens: ApiTokens::new(tokens.0),
-        policies,
+        rules,
         minter: Minter {
             keys: ring,
             issuer,
@@ -280,6 +278,14 @@ fn pki(config: &Config) -> Result<Pki, StartError> {
         trust_domain: config.broker.trust_domain.as_str().to_owned(),
         lists: present::at(&base, pki::LISTS).to_string(),
     })
+}
+
+/// The profiles and policies of a configuration.
+pub(super) fn rules(config: &Config) -> Result<Rules, StartError> {
+    let own = parsed(&config.broker.issuer)?;
+    let profiles = config.broker.profiles.clone();
+    let marks = config.marks.profiles.clone();
+    Ok(Rules::new(profiles, marks, policies(config)?, &own))
 }
 
 fn parsed(url: &BaseUrl) -> Result<Audience, StartError> {

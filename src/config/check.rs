@@ -9,7 +9,7 @@ use super::findings::{Bounds, Findings};
 use super::problem::Rule;
 use super::raw::{RawFile, RawKeys, Text};
 use super::resource_server::{self, Around};
-use super::{Config, desk, files, listen, operators, profile, source, svid, telemetry};
+use super::{Config, Marks, desk, files, listen, operators, profile, source, svid, telemetry};
 use crate::broker::settings::{BrokerSettings, KeyLocation, Limits, PolicyText, PolicyTexts};
 use crate::domain::url::BaseUrl;
 use crate::store::settings::StoreSettings;
@@ -81,6 +81,7 @@ pub(super) fn file(raw: &RawFile, findings: &mut Findings<'_>) -> Option<Config>
         keys: keys?,
         rotate_after: rotate_after?,
         traces: traces.map_or(Some(None), |checked| checked.map(Some))?,
+        marks: Marks::default(),
         warnings: Vec::new(),
     })
 }

@@ -32,6 +32,7 @@ pub(super) fn secret(findings: &mut Findings<'_>, name: &Text) -> Option<Secret>
         Ok(bytes) => bytes,
         Err(error) => return unreadable(findings, name, &error),
     };
+    findings.held(name, &bytes);
     for end in [b'\n', b'\r'] {
         if bytes.last() == Some(&end) {
             bytes.pop();
@@ -52,6 +53,7 @@ pub(super) fn authorities(findings: &mut Findings<'_>, name: &Text) -> Option<Ve
         Ok(bytes) => bytes,
         Err(error) => return unreadable(findings, name, &error),
     };
+    findings.held(name, &bytes);
     let mut found = CertificateDer::pem_slice_iter(&bytes).peekable();
     let sound = found.peek().is_some() && found.all(|certificate| certificate.is_ok());
     if !sound {

@@ -1,6 +1,7 @@
 //! Collecting what is wrong with one file, and the steps that every check shares. A check goes on
 //! after a problem, so that one run tells everything.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use toml::Spanned;
 
 use super::problem::{Problem, Rule};
 use super::raw::Text;
+use crate::domain::key::Digest;
 
 /// The problems of one file.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(super) struct Findings<'a> {
     base_dir: &'a Path,
     refused: Vec<Problem>,
     unwise: Vec<Problem>,
+    /// The files that were read, for [`super::Marks`].
+    files: BTreeMap<Digest, (usize, Digest)>,
 }
 
 /// The range of a setting, with what holds when it is not given.
@@ -40,6 +44,7 @@ impl<'a> Findings<'a> {
             base_dir,
             refused: Vec::new(),
             unwise: Vec::new(),
+            files: BTreeMap::new(),
         }
     }
 
@@ -53,6 +58,17 @@ impl<'a> Findings<'a> {
     pub(super) fn warn(&mut self, at: Range<usize>, rule: Rule, what: impl Into<String>) {
         let problem = self.problem(&at, rule, what.into());
         self.unwise.push(problem);
+    }
+
+    /// Notes what a file held that the configuration names.
+    pub(super) fn held(&mut self, name: &Text, content: &[u8]) {
+        let line = self.line(name.span().start);
+        let name = Digest::of(&[name.get_ref().as_bytes()]);
+        self.files.insert(name, (line, Digest::of(&[content])));
+    }
+
+    pub(super) fn take_files(&mut self) -> BTreeMap<Digest, (usize, Digest)> {
+        std::mem::take(&mut self.files)
     }
 
     pub(super) const fn count(&self) -> usize {
@@ -156,13 +172,18 @@ impl<'a> Findings<'a> {
         self.base_dir.join(text.get_ref())
     }
 
+    fn line(&self, at: usize) -> usize {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        before.bytes().filter(|b| *b == b'\n').count() + 1
+    }
+
     fn problem(&self, at: &Range<usize>, rule: Rule, what: String) -> Problem {
         let before = self.text.get(..at.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let in_line = before.get(line_start..).map_or(0, |s| s.chars().count());
         Problem {
             file: self.file.to_owned(),
-            line: before.bytes().filter(|b| *b == b'\n').count() + 1,
+            line: self.line(at.start),
             column: in_line + 1,
             rule,
             what,

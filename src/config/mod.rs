@@ -15,6 +15,7 @@ mod grants;
 mod lifetimes;
 mod listen;
 mod mapping;
+mod marks;
 mod opening;
 mod operators;
 mod problem;
@@ -38,6 +39,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use dev::{Dev, DevCi, dev_text};
+pub use marks::Marks;
 pub use problem::{Problem, Rule};
 pub use production::{Ci, Production, production_text};
 
@@ -68,6 +70,8 @@ pub struct Config {
     pub rotate_after: Duration,
     /// Where traces go; without it there are none.
     pub traces: Option<TraceSettings>,
+    /// By what this configuration is told from another.
+    pub marks: Marks,
     warnings: Vec<Problem>,
 }
 
@@ -117,9 +121,14 @@ pub fn read_text(path: &Path) -> std::io::Result<String> {
 pub fn parse(name: &str, text: &str, base_dir: &Path) -> Result<Config, Vec<Problem>> {
     let mut findings = Findings::new(name, text, base_dir);
     let checked = shape::read(text, &mut findings).and_then(|raw| check::file(&raw, &mut findings));
+    let files = findings.take_files();
     let (problems, warnings) = findings.into_parts();
     match checked {
-        Some(config) if problems.is_empty() => Ok(Config { warnings, ..config }),
+        Some(config) if problems.is_empty() => Ok(Config {
+            warnings,
+            marks: Marks::new(text, files),
+            ..config
+        }),
         Some(_) | None => Err(problems),
     }
 }

@@ -27,6 +27,8 @@ use crate::error::Code;
 pub struct PolicySet {
     digest: Digest,
     ids: Vec<String>,
+    /// By what each policy is told from what it was.
+    marks: BTreeMap<String, Digest>,
     forbids: BTreeMap<String, Reason>,
     selection: Selection,
     vocabulary: Vocabulary,
@@ -169,9 +171,11 @@ impl PolicySet {
             Selection::new(vocabulary.classes(), &rules).map_err(load::broken_schema)?;
         let mut ids: Vec<_> = rules.iter().map(Rule::id).collect();
         ids.sort_unstable();
+        let marks = rules.iter().map(|rule| (rule.id(), rule.mark()));
         Ok(Self {
             digest: digest(sources),
             ids,
+            marks: marks.collect(),
             forbids: reasons(rules),
             selection,
             vocabulary,
@@ -191,6 +195,20 @@ impl PolicySet {
     /// Which policies these are; another digest is another policy set.
     pub const fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// The same policies, known besides by what they decide inside of.
+    #[must_use]
+    pub fn beside(self, terms: Digest) -> Self {
+        Self {
+            digest: Digest::of(&[self.digest.as_bytes(), terms.as_bytes()]),
+            ..self
+        }
+    }
+
+    /// Each policy by its id, with what tells it from another of that id.
+    pub const fn marks(&self) -> &BTreeMap<String, Digest> {
+        &self.marks
     }
 
     /// The ids of all policies, in order.

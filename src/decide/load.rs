@@ -12,6 +12,7 @@ use cedar_policy::{Effect, Policy, PolicyId, Schema, ValidationMode, Validator};
 use miette::Diagnostic;
 
 use crate::domain::condition::nearest;
+use crate::domain::key::Digest;
 use crate::error::{Code, Kind};
 
 /// One policy file.
@@ -68,6 +69,14 @@ pub(super) const SHIPPED: &str = include_str!("../../policies/default.cedar");
 impl Rule {
     pub(super) fn id(&self) -> String {
         self.policy.id().to_string()
+    }
+
+    /// Everything that it says, without the form that it was written in.
+    pub(super) fn mark(&self) -> Digest {
+        let code = self.code.map_or("", Code::as_str);
+        let advice = self.advice.as_deref().unwrap_or("");
+        let form = self.form.to_string();
+        Digest::of(&[form.as_bytes(), code.as_bytes(), advice.as_bytes()])
     }
 }
 

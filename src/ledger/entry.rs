@@ -30,6 +30,9 @@ use crate::ledger::change::{Change, Expectation, Write};
 /// The format of leaves that this release writes.
 pub const FORMAT: u16 = 1;
 
+/// How many names of one sort an entry has.
+const MOST_NAMES: usize = 64;
+
 /// One per change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -151,6 +154,23 @@ pub enum Event {
         by: String,
         reason: Option<String>,
     },
+    /// Other profiles or policies took the place of those that were decided by.
+    RulesReplaced {
+        from: Digest,
+        to: Digest,
+        profiles: Delta,
+        policies: Delta,
+        by: String,
+        reason: Option<String>,
+    },
+}
+
+/// What became of things that have names.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Delta {
+    pub added: Vec<String>,
+    pub changed: Vec<String>,
+    pub removed: Vec<String>,
 }
 
 /// Why something was given: who, on which evidence, by which policies, on which facts.
@@ -310,6 +330,25 @@ impl Change {
     }
 }
 
+impl Delta {
+    /// The same within the bound of an entry: of a long list the first names, and how many more there are.
+    #[must_use]
+    pub fn bounded(&self) -> Self {
+        let some = |all: &[String]| {
+            let mut names: Vec<_> = all.iter().take(MOST_NAMES).cloned().collect();
+            if let Some(more) = all.len().checked_sub(MOST_NAMES).filter(|more| *more > 0) {
+                names.push(format!("and {more} more"));
+            }
+            names
+        };
+        Self {
+            added: some(&self.added),
+            changed: some(&self.changed),
+            removed: some(&self.removed),
+        }
+    }
+}
+
 impl Event {
     /// Whether something was refused, or left undetermined.
     pub const fn is_refusal(&self) -> bool {
@@ -344,6 +383,7 @@ impl Event {
             Self::ServerCertified { .. } => "server_certified",
             Self::Frozen { .. } => "frozen",
             Self::FreezeLifted { .. } => "freeze_lifted",
+            Self::RulesReplaced { .. } => "rules_replaced",
         }
     }
 }

@@ -263,7 +263,8 @@ const fn gives(event: &Event) -> bool {
         | Event::KeyMoved { .. }
         | Event::ServerCertified { .. }
         | Event::Frozen { .. }
-        | Event::FreezeLifted { .. } => false,
+        | Event::FreezeLifted { .. }
+        | Event::RulesReplaced { .. } => false,
     }
 }
 

@@ -57,7 +57,8 @@ impl Broker {
     pub(super) async fn by_word(&self, word: &str) -> Looked<Found> {
         let mut found = Found::many(Vec::new(), false);
         if word.bytes().all(|b| b.is_ascii_digit()) {
-            let claims: BTreeSet<String> = self
+            let rules = self.rules.now();
+            let claims: BTreeSet<String> = rules
                 .profiles
                 .all()
                 .flat_map(|profile| profile.named_by().into_iter().map(str::to_owned))
@@ -100,7 +101,8 @@ impl Broker {
 
     /// Where in the names of which source's tasks a claim stands.
     fn places(&self, claim: &str) -> BTreeSet<(SourceName, usize)> {
-        let profiles = self.profiles.all();
+        let rules = self.rules.now();
+        let profiles = rules.profiles.all();
         profiles
             .filter_map(|p| p.place_of(claim))
             .map(|(source, place)| (source.clone(), place))

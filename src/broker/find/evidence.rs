@@ -21,7 +21,8 @@ impl Broker {
         let Some(until) = unverified.expires().and_then(Timestamp::from_seconds) else {
             return Ok(None);
         };
-        let sources: BTreeSet<_> = self.profiles.all().map(|p| &p.source).collect();
+        let rules = self.rules.now();
+        let sources: BTreeSet<_> = rules.profiles.all().map(|p| &p.source).collect();
         for source in sources {
             let digest = spent(source.as_str(), unverified.digest(), 0);
             let until = until.plus(SKEW);

@@ -373,13 +373,14 @@ async fn a_value_that_is_empty_or_has_no_end_is_refused_by_every_route_that_take
 }
 
 /// What given again changes nothing, or sets the same once more.
-const NATURAL: [&str; 8] = [
+const NATURAL: [&str; 9] = [
     "revoke_task",
     "close_task",
     "revoke",
     "freeze",
     "quarantine",
     "put_secret",
+    "apply_configuration",
     // They change nothing the first time either.
     "find",
     "preview_revocation",

@@ -9,6 +9,7 @@ mod lines;
 mod orders;
 mod redaction;
 mod refusals;
+mod reload;
 mod restart;
 mod strangers;
 mod told;

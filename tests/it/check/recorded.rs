@@ -1,10 +1,6 @@
 //! What is permitted is in the log, with why: before the answer, or right behind it where the profile says so.
 
-use std::sync::Arc;
-
 use serde_json::json;
-use writ::decide::engine::PolicySet;
-use writ::decide::load::PolicySource;
 use writ::domain::action::Effect;
 use writ::ledger::entry::{Deed, Event};
 
@@ -97,22 +93,14 @@ async fn a_policy_decides_within_the_grant() {
         forbid (principal, action == Writ::Action::"check", resource in Writ::Kind::"record")
         when { context.writes && resource.hasTag("account") && resource.getTag("account") like "AC-*" };
     "#;
-    let sources = [
-        PolicySource::shipped(),
-        PolicySource {
-            name: "team.cedar".to_owned(),
-            text: rules.to_owned(),
-        },
-    ];
-    let policies = PolicySet::load(&sources).unwrap();
     held.ask("refund", "AC-9").await.assert_permitted();
-    let shipped = held.broker.wired.broker.policies.swap(Arc::new(policies));
+    held.broker.set_policies(rules).await;
     let denied = held.ask("refund", "AC-9").await;
     denied.assert_denied("policy_denied", "");
     assert_eq!(
         denied.json["context"]["reason"],
         json!("a policy forbids it: ask a lead to refund")
     );
-    held.broker.wired.broker.policies.store(shipped);
+    held.broker.set_policies("").await;
     held.ask("refund", "AC-9").await.assert_permitted();
 }

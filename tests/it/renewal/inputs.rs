@@ -1,11 +1,8 @@
 //! Key, session, task, context and policies, each moved alone.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use writ::broker::revoke::Ending;
-use writ::decide::engine::PolicySet;
-use writ::decide::load::PolicySource;
 use writ_practice::Conclusion;
 use writ_practice::client::SessionKey;
 
@@ -183,16 +180,10 @@ async fn a_field_that_is_required_and_fails_ends_the_lineage() {
 #[tokio::test]
 async fn policies_that_forbid_now_stop_a_renewal_and_revoke_nothing() {
     let held = Held::billing(DEPLOY).await;
-    let own = PolicySource {
-        name: "own.cedar".to_owned(),
-        text: FORBID.to_owned(),
-    };
-    let frozen = PolicySet::load(&[PolicySource::shipped(), own]).unwrap();
-    let policies = &held.broker.wired.broker.policies;
-    let before = policies.swap(Arc::new(frozen));
+    held.broker.set_policies(FORBID).await;
     held.assert_never_again("policy_denied").await;
     assert!(held.is_active().await);
-    policies.store(before);
+    held.broker.set_policies("").await;
     held.renew().await.assert_issued();
 }
 

@@ -1,6 +1,7 @@
 //! A broker in this process: wired as the server wires it, on a test clock, with every job run by
 //! hand, so that nothing happens that a test did not ask for.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +9,14 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use writ::broker::apply::Wanted;
 use writ::broker::observe::Stale;
+use writ::broker::revoke::Order;
+use writ::broker::rules::Rules as RuleSet;
 use writ::cli::wire::{Wired, wire};
 use writ::config;
+use writ::decide::engine::PolicySet;
+use writ::decide::load::PolicySource;
 use writ::domain::time::Timestamp;
 use writ::jobs::follower::Follower;
 use writ::jobs::revocations::{Report, Revocations};
@@ -166,6 +172,25 @@ impl Broker {
             stop,
             world,
         }
+    }
+
+    /// Has policies decide beside the shipped ones, as an operator's order would.
+    pub async fn set_policies(&self, own: &str) {
+        let broker = &self.wired.broker;
+        let own = PolicySource {
+            name: "own.cedar".to_owned(),
+            text: own.to_owned(),
+        };
+        let policies = PolicySet::load(&[PolicySource::shipped(), own]).unwrap();
+        let profiles = broker.rules.now().profiles.all().cloned().collect();
+        let rules = RuleSet::new(profiles, BTreeMap::new(), policies, &broker.own_audience);
+        let order = Order {
+            by: "uid:0 (root)".to_owned(),
+            reason: None,
+            repeat: None,
+        };
+        let plan = broker.apply(rules, Wanted::Whatever, &order).await;
+        assert!(plan.unwrap().applied);
     }
 
     pub fn site(&self) -> &Arc<Site> {

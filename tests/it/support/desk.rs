@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use writ::broker::apply::Fixed;
 use writ::surface::http::admin::gate::Operators;
 use writ::surface::http::admin::{AdminState, router};
 use writ::surface::http::serve::{Limits, Listener, serve};
@@ -39,6 +40,7 @@ impl Desk {
         let state = AdminState {
             broker: Arc::clone(&broker.wired.broker),
             operators: Operators::of_this_machine(&BTreeSet::new()).unwrap(),
+            configuration: Arc::new(Fixed),
         };
         let stop = CancellationToken::new();
         tokio::spawn(serve(

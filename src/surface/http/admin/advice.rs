@@ -116,6 +116,7 @@ pub const fn advice(code: Code) -> &'static str {
         }
         Code::NotFound => "check the id or name; `writ task list` shows what there is",
         Code::Conflict => "look at it again: somebody else changed it first",
+        Code::ConfigurationRefused => "mend what it says; the configuration in force stays",
         Code::IdempotencyKeyReused => "take a new key for another order; the first was carried out",
         Code::ContextUnavailable => {
             "nothing was revoked; see whether the source answers, and its rate limit"

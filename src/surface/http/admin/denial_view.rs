@@ -155,7 +155,8 @@ fn refusal(event: &Event) -> Option<(Verdict, &Refused)> {
         | Event::KeyMoved { .. }
         | Event::ServerCertified { .. }
         | Event::Frozen { .. }
-        | Event::FreezeLifted { .. } => None,
+        | Event::FreezeLifted { .. }
+        | Event::RulesReplaced { .. } => None,
     }
 }
 

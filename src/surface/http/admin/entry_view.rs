@@ -93,6 +93,9 @@ impl EntryView {
             Event::FreezeLifted { scope, by, reason } => {
                 self.ordered(by, reason.as_ref()).about(scope.to_string())
             }
+            Event::RulesReplaced { to, by, reason, .. } => {
+                self.ordered(by, reason.as_ref()).about(to.to_string())
+            }
             Event::SessionRevoked { by } => self.ordered(by, None),
             Event::CredentialRevoked { credential, by } => {
                 self.ordered(by, None).about(credential.to_string())

@@ -14,11 +14,13 @@ use axum::{Extension, Json, Router, middleware};
 use http::Uri;
 
 use crate::broker::Broker;
+use crate::broker::apply::Configuration;
 use crate::error::{Code, Error};
 use crate::surface::http::openapi::{self, Document};
 
 pub mod advice;
 pub mod audit;
+pub mod configuration;
 pub mod credential_view;
 pub mod decode;
 pub mod denial_view;
@@ -51,6 +53,7 @@ pub use routes::table;
 pub struct AdminState {
     pub broker: Arc<Broker>,
     pub operators: Operators,
+    pub configuration: Arc<dyn Configuration>,
 }
 
 type Shared = axum::extract::State<Arc<AdminState>>;

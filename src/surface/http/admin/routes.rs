@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use super::audit::CheckpointView;
+use super::configuration::{NewRules, PlanView, RulesView};
 use super::decode::{Opening, Reason};
 use super::denial_view::Explanation;
 use super::find_view::FoundView;
@@ -16,7 +17,10 @@ use super::revocations::{NewRevocation, PreviewView, RevocationView, Wanted};
 use super::secrets::{SecretPage, Stored};
 use super::table::{OperatorRoute, Table};
 use super::task_view::{Ended, LineageView, TaskDetail, TaskPage, TaskView};
-use super::{audit, denials, freezes, keys, lineages, login, night, revocations, secrets, tasks};
+use super::{
+    audit, configuration, denials, freezes, keys, lineages, login, night, revocations, secrets,
+    tasks,
+};
 use crate::domain::role::Role::{Admin, Approver, Operator, Viewer};
 use crate::surface::http::openapi;
 use crate::surface::http::route::{Content, Parameter, Refuses, Route, Shape, Takes};
@@ -33,6 +37,7 @@ pub fn table() -> Table {
     let table = with_revocations(table);
     let table = with_secrets(table);
     let table = with_keys(table);
+    let table = with_configuration(table);
     with_audit(table)
 }
 
@@ -213,6 +218,20 @@ fn with_keys(table: Table) -> Table {
         .with(Admin, step)
 }
 
+fn with_configuration(table: Table) -> Table {
+    let at = "/api/v1/configuration";
+    let show = Route::get(at, "show_configuration", configuration::show)
+        .about("The profiles and policies in force, by name, and the digest that decisions are recorded with.")
+        .answers(StatusCode::OK, Content::json::<RulesView>())
+        .refuses(Refuses::Problem, LOOK);
+    let apply = Route::post("/api/v1/configuration/apply", "apply_configuration", configuration::apply)
+        .about("Reads the configuration file again and puts its profiles and policies in force, all or nothing.")
+        .takes(Takes::JsonOrNothing(Shape::of::<NewRules>()))
+        .answers(StatusCode::OK, Content::json::<PlanView>())
+        .refuses(Refuses::Problem, APPLY);
+    table.with(Viewer, show).with(Admin, apply)
+}
+
 fn with_audit(table: Table) -> Table {
     let at = "/api/v1/audit/checkpoint";
     let checkpoint = Route::get(at, "checkpoint", audit::checkpoint)
@@ -239,6 +258,9 @@ const ASK: &[u16] = &[400, 401, 403, 503];
 
 /// The same, and what is not there.
 const SHOW: &[u16] = &[400, 401, 403, 404, 503];
+
+/// What stands in the way of an order that names nothing.
+const APPLY: &[u16] = &[400, 401, 403, 409, 503];
 
 /// The same, and what stands in the way of an order.
 const ORDER: &[u16] = &[400, 401, 403, 404, 409, 503];
