@@ -2,7 +2,8 @@
 //! as it would be.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,21 +13,29 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
+use writ::broker::revoke::{Ending, TaskRef};
+use writ_practice::client::SessionKey;
 use writ_practice::{Mode, Target};
 
-use super::Held;
 use super::gateway::code;
 use super::service::Service;
+use super::targets::{assert_served_as_judged, bearer, get, raw};
+use super::{ACTIONS, Held};
+use crate::cases::SUPPORT;
 use crate::gitlab::outage::fault;
 use crate::peers::peers;
 use crate::support::broker::{BILLING_SECRET, memory};
-use crate::support::process::{own_address, until, within};
-use crate::x509::mutual::Gate;
+use crate::support::client::deploy_run;
+use crate::support::held::order;
+use crate::support::process::{own_address, until};
+use crate::support::profiles::DEPLOY;
+use crate::x509::mutual::{Gate, workload};
+use crate::x509::openssl;
 
 const SHIPPED: &str = include_str!("../../../deploy/envoy.yaml");
+const CERTIFICATE: &str = include_str!("../../../deploy/envoy-certificate.yaml");
 const HOST: &str = "Host: billing.example\r\n";
 const INVOICE: &str = "/accounts/AC-9/invoices/7";
 
@@ -46,6 +55,8 @@ struct Setup {
     /// Whom it believes that the broker is.
     authority: String,
     secret: &'static str,
+    /// Where the certificate is that it shows in the secret's place.
+    certificate: Option<PathBuf>,
     /// What is changed in the shipped configuration beside the names.
     changed: Vec<(&'static str, String)>,
 }
@@ -60,6 +71,7 @@ impl Setup {
             broker,
             authority: authority.to_owned(),
             secret: BILLING_SECRET,
+            certificate: None,
             changed: Vec::new(),
         }
     }
@@ -129,7 +141,10 @@ impl Setup {
             assert_eq!(text.matches(&from).count(), 1, "{from}");
             text = text.replace(&from, &to);
         }
-        text
+        match &self.certificate {
+            Some(shown) => by_certificate(&text, place, shown),
+            None => text,
+        }
     }
 }
 
@@ -154,37 +169,30 @@ impl Front {
     fn get(&self, held: &Held, path: &str) -> RequestBuilder {
         held.signed(self.bare("GET", path), "GET", path)
     }
+}
 
-    /// Sends these very bytes, and gives the status and the body of what comes back.
-    async fn raw(&self, request: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        // Envoy may cut a connection that it gave up on.
-        let _read = within(stream.read_to_end(&mut answer)).await;
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let status = answer.get(9..12).and_then(|digits| digits.parse().ok());
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        (status.unwrap_or(0), body.to_owned())
-    }
+/// The configuration as its comments say it is for a certificate, which is in a directory.
+fn by_certificate(text: &str, place: &Path, shown: &Path) -> String {
+    let file = place.join("certificate.yaml");
+    let dir = shown.to_str().unwrap();
+    std::fs::write(&file, CERTIFICATE.replace("/run/envoy/writ", dir)).unwrap();
+    let (before, rest) = text
+        .split_once("                        initial_metadata:\n")
+        .unwrap();
+    let rest = rest.splitn(3, '\n').nth(2).unwrap();
+    let (between, block) = rest.split_once("# tls_certificate_sds").unwrap();
+    let block: Vec<_> = block.splitn(6, '\n').collect();
+    let (after, block) = block.split_last().unwrap();
+    let block = block.join("\n").replace("# ", "");
+    let shipped = "/etc/envoy/certificate.yaml";
+    assert!(block.contains(shipped), "{block}");
+    let block = block.replace(shipped, file.to_str().unwrap());
+    format!("{before}{between}tls_certificate_sds{block}\n{after}")
 }
 
 /// Where `tests/setup` put it.
 fn program() -> std::path::PathBuf {
     peers("envoy").join(".venv/bin/envoy")
-}
-
-/// A session without a key: its token alone is what it shows.
-async fn bearer() -> (Held, String) {
-    let held = Held::new().await;
-    held.broker
-        .desk()
-        .open("4712", "AC-9", Some("a-8"))
-        .unwrap();
-    let other = held.broker.ask("a-8", "desk/case/4712", None).await;
-    other.assert_issued();
-    let token = other.text("access_token").to_owned();
-    (held, token)
 }
 
 #[tokio::test]
@@ -347,11 +355,6 @@ async fn what_is_said_to_envoy_as_from_a_proxy_does_not_reach_the_service() {
 async fn the_path_that_is_judged_is_the_path_that_is_served() {
     let (held, token) = bearer().await;
     let (front, _gate) = Front::before(&held).await;
-    let get = |target: &str, host: &str, more: &str| {
-        format!(
-            "GET {target} HTTP/1.1\r\n{host}Authorization: Bearer {token}\r\n{more}Connection: close\r\n\r\n"
-        )
-    };
     // These are one path for everybody, and are served as they were judged.
     for (target, served) in [
         (INVOICE, INVOICE),
@@ -363,7 +366,7 @@ async fn the_path_that_is_judged_is_the_path_that_is_served() {
         ("/accounts/AC-9//../x", "/accounts/AC-9/x"),
         ("http://billing.example/accounts/AC-9/x", "/accounts/AC-9/x"),
     ] {
-        let (status, body) = front.raw(&get(target, HOST, "")).await;
+        let (status, body) = raw(front.address, &get(target, &token, HOST, "")).await;
         assert_eq!(status, 200, "{target}: {body}");
         assert!(
             body.contains(&format!("\"path\":\"{served}\"")),
@@ -410,29 +413,30 @@ async fn the_path_that_is_judged_is_the_path_that_is_served() {
         ),
         (INVOICE, HOST, "Transfer-Encoding: xchunked\r\n"),
     ] {
-        let (status, body) = front.raw(&get(target, host, more)).await;
+        let (status, body) = raw(front.address, &get(target, &token, host, more)).await;
         let stopped = (400..500).contains(&status) || status == 501;
         assert!(stopped, "{target:?} {host:?} {more:?}: {status} {body}");
     }
     assert_eq!(front.service.through(), through);
+    assert_served_as_judged(front.address, &token).await;
 }
 
 #[tokio::test]
 async fn large_heads_are_judged_or_refused_and_never_let_through_for_their_size() {
     let (held, token) = bearer().await;
     let (front, _gate) = Front::before(&held).await;
-    let get = |path: &str| front.bare("GET", path).bearer_auth(&token);
+    let ask = |path: &str| front.bare("GET", path).bearer_auth(&token);
     // What the broker does not look at it is not shown, so that this is nothing to it.
-    let noted = get(INVOICE).header("X-Note", "n".repeat(50 * 1024));
+    let noted = ask(INVOICE).header("X-Note", "n".repeat(50 * 1024));
     assert_eq!(held.client.answer(noted).await.status, 200);
-    let query = get(&format!("{INVOICE}?q={}", "q".repeat(50 * 1024)));
+    let query = ask(&format!("{INVOICE}?q={}", "q".repeat(50 * 1024)));
     assert_eq!(held.client.answer(query).await.status, 200);
     let through = front.service.through();
     let long = "t".repeat(50 * 1024);
     let refused = [
         (front.bare("GET", INVOICE).bearer_auth(&long), 401),
-        (get(&format!("/accounts/AC-9/{long}")), 400),
-        (get(INVOICE).header("X-Note", "n".repeat(70 * 1024)), 431),
+        (ask(&format!("/accounts/AC-9/{long}")), 400),
+        (ask(INVOICE).header("X-Note", "n".repeat(70 * 1024)), 431),
     ];
     for (request, status) in refused {
         assert_eq!(held.client.answer(request).await.status, status);
@@ -498,4 +502,72 @@ async fn an_envoy_that_is_no_resource_server_is_told_nothing_and_lets_nothing_th
     assert!(!answer.headers.contains_key("www-authenticate"));
     assert_eq!(front.service.through(), 0);
     assert_eq!(held.broker.log().await.len(), before);
+}
+
+/// The files of a certificate as `writ svid` changes them: all at once, by one link.
+fn put(dir: &Path, identity: &str) {
+    let chain = identity.find("-----BEGIN CERTIFICATE").unwrap();
+    let name = format!("..{}", std::fs::read_dir(dir).unwrap().count());
+    let generation = dir.join(&name);
+    std::fs::create_dir(&generation).unwrap();
+    std::fs::write(generation.join("svid_key.pem"), &identity[..chain]).unwrap();
+    std::fs::write(generation.join("svid.pem"), &identity[chain..]).unwrap();
+    symlink(&name, dir.join("next")).unwrap();
+    std::fs::rename(dir.join("next"), dir.join("..current")).unwrap();
+    for file in ["svid_key.pem", "svid.pem"] {
+        if !dir.join(file).exists() {
+            symlink(Path::new("..current").join(file), dir.join(file)).unwrap();
+        }
+    }
+}
+
+/// A job of the gateway's, and the certificate that it gets: its task, and the key and chain in PEM.
+async fn gateway(held: &Held, desk: &openssl::Desk) -> (TaskRef, String) {
+    let run = deploy_run(&held.broker).await;
+    let key = SessionKey::generate().unwrap();
+    let token = held.client.exchange(&run.jobs[0], Some(&key), &[]).await;
+    token.assert_issued();
+    let made = desk.request(openssl::P256, &[]);
+    let answer = held.client.certificate(&made.csr, &token, Some(&key)).await;
+    let identity = format!("{}{}", made.key, answer.text("certificate"));
+    (TaskRef::Id(token.text("task").parse().unwrap()), identity)
+}
+
+#[tokio::test]
+async fn envoy_may_show_its_workloads_certificate_which_is_replaced_under_it_and_ends_with_its_task()
+ {
+    let held = Held::under(&format!("{DEPLOY}{SUPPORT}{ACTIONS}")).await;
+    let desk = openssl::Desk::new();
+    let [(first, one), (second, another)] =
+        [gateway(&held, &desk).await, gateway(&held, &desk).await];
+    let gate = Gate::asked_by(&held.broker, Some(&workload(&held.broker))).await;
+    let shown = tempfile::tempdir().unwrap();
+    put(shown.path(), &one);
+    let setup = Setup {
+        certificate: Some(shown.path().to_owned()),
+        ..Setup::of(&gate).but(
+            "max_connection_duration: 60s",
+            "max_connection_duration: 0.2s",
+        )
+    };
+    let front = setup.start().await;
+    let asks = async || {
+        let answer = held.client.answer(front.get(&held, INVOICE)).await;
+        (answer.status.as_u16(), answer)
+    };
+    let broker = &held.broker.wired.broker;
+    assert_eq!(asks().await.0, 200);
+    // What a certificate was made for ends, and its connection is worth nothing from that moment on.
+    put(shown.path(), &another);
+    broker
+        .end_task(&first, Ending::Revoke, &order())
+        .await
+        .unwrap();
+    until(async || asks().await.0 == 200).await;
+    broker
+        .end_task(&second, Ending::Revoke, &order())
+        .await
+        .unwrap();
+    assert_eq!(code(&asks().await.1), (403, "client_invalid"));
+    assert!(held.client.is_active(&held.first).await);
 }

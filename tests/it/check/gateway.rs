@@ -74,6 +74,20 @@ async fn a_request_goes_on_while_its_case_is_open_and_the_service_learns_whose_i
     held.assert_dead().await;
 }
 
+/// What Traefik's documentation says that `forwardAuth` sends, with `authRequestHeaders` as in our page.
+#[tokio::test]
+async fn traefiks_question_is_understood() {
+    let held = Held::new().await;
+    let request = held
+        .gate("GET", &format!("{PATH}?full=1"))
+        .header("X-Forwarded-For", "203.0.113.7")
+        .header("User-Agent", "Go-http-client/1.1")
+        .header("Accept-Encoding", "gzip");
+    let answer = held.client.answer(held.signed(request, "GET", PATH)).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    assert!(answer.headers.contains_key("writ-workload"));
+}
+
 #[tokio::test]
 async fn another_account_stops_it_and_ends_all() {
     let held = Held::new().await;

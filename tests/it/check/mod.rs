@@ -18,6 +18,7 @@ mod record;
 mod recorded;
 mod service;
 mod shapes;
+mod targets;
 
 /// What the support profile may do: read what belongs to the case's account, and refund it.
 pub const ACTIONS: &str = r#"
@@ -29,6 +30,31 @@ properties = { account = "{case.account}" }
 [[profile.grant.case.resource]]
 type = "http"
 id = "/accounts/{case.account}/*"
+"#;
+
+/// A profile of the same agents that may read one account, whatever their case says.
+const SUPPORT_UNBOUND: &str = r#"
+[[profile]]
+name = "support"
+source = "agents"
+match = { agent_id = ["a-7", "a-8"] }
+case_of = "desk"
+opens_when = { assignee = "agent_id" }
+instance = "{agent_id}"
+deadline = "8h"
+
+[[profile.binding]]
+record = "case"
+require = { status = ["open", "pending"] }
+max_age = "60s"
+via = ["pull"]
+
+[profile.grant.case]
+audiences = ["https://billing.example"]
+reads = ["get"]
+[[profile.grant.case.resource]]
+type = "http"
+id = "/accounts/AC-9/*"
 "#;
 
 /// Agent `a-7` at work on case 4711, of the account AC-9.

@@ -1,6 +1,6 @@
 //! nginx itself, unmodified, with the configuration that is shipped, before a service.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use super::Held;
 use super::gateway::code;
 use super::service::Service;
+use super::targets::{assert_served_as_judged, bearer};
 use crate::peers::peers;
 use crate::support::broker::{BILLING_SECRET, memory};
 use crate::support::process::{own_address, until};
@@ -25,6 +26,7 @@ const INVOICE: &str = "/accounts/AC-9/invoices/7";
 /// nginx with a service behind it.
 pub(super) struct Front {
     url: String,
+    address: SocketAddr,
     http: reqwest::Client,
     service: Service,
     _nginx: Child,
@@ -57,6 +59,7 @@ impl Front {
         until(async || TcpStream::connect((at, 8081)).await.is_ok()).await;
         Self {
             url: format!("http://{at}:8081"),
+            address: SocketAddr::from((at, 8081)),
             #[expect(clippy::disallowed_methods, reason = "a client of the service")]
             http: reqwest::Client::new(),
             service,
@@ -84,7 +87,7 @@ impl Front {
 }
 
 /// What is shipped, with the names and the secret of this place, and a broker without TLS.
-fn configuration(issuer: &str, service: std::net::SocketAddr, at: Ipv4Addr) -> String {
+fn configuration(issuer: &str, service: SocketAddr, at: Ipv4Addr) -> String {
     let secret = STANDARD.encode(format!("billing:{BILLING_SECRET}"));
     let broker = issuer.strip_prefix("http://").unwrap();
     let mut text = SHIPPED.to_owned();
@@ -118,7 +121,9 @@ async fn nginx_lets_through_what_the_case_allows_and_tells_the_service_whose_it_
     let request = front
         .get(&held, INVOICE)
         .header("Writ-Task", "forged")
-        .header("Writ-Workload", "forged");
+        .header("Writ-Workload", "forged")
+        // Of a body that the question does not have.
+        .header("Content-Encoding", "gzip");
     let answer = held.client.answer(request).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.json["workload"], json!([held.subject["id"]]));
@@ -208,4 +213,11 @@ async fn nginx_lets_nothing_through_while_the_broker_is_away() {
     let answer = held.client.answer(front.get(&held, INVOICE)).await;
     assert_eq!((answer.status.as_u16(), answer.json), (500, Value::Null));
     assert_eq!(front.service.through(), 0);
+}
+
+#[tokio::test]
+async fn what_nginx_lets_through_is_served_as_it_was_judged() {
+    let (held, token) = bearer().await;
+    let front = Front::before(&held.client.issuer).await;
+    assert_served_as_judged(front.address, &token).await;
 }

@@ -1,26 +1,21 @@
 //! A resource server asks about tokens with the certificate of its workload in the handshake, for as long as
 //! what the certificate was made for stands.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use writ::broker::administer::Haste;
-use writ::broker::observe::Rereads;
 use writ::broker::revoke::Ending;
 use writ::broker::revoke_many::Target;
 use writ::seams::Clock as _;
-use writ::surface::http::public::Public;
-use writ::surface::settings::ResourceServer;
 use writ_keys::{KeyState, Purpose};
 use writ_practice::client::SessionKey;
 use writ_practice::{StartJob, StartRun};
 
 use super::held;
-use super::mutual::{Gate, Installed, Mutual, certified};
+use super::mutual::{Gate, Installed, Mutual, certified, workload};
 use super::openssl::Desk;
-use crate::support::broker::{BILLING_SECRET, Broker, ENVIRONMENT, REPO};
+use crate::support::broker::{BILLING_SECRET, ENVIRONMENT, REPO};
 use crate::support::client::{Answer, deploy_run};
 use crate::support::held::{BILLING, Held, order};
 
@@ -50,18 +45,7 @@ impl Asked {
 
     /// A listener where `billing` is this workload.
     async fn gate(&self, workload: Option<&str>) -> Gate {
-        let wired = &self.held.broker.wired;
-        let server = ResourceServer {
-            workload: workload.map(|id| id.parse().unwrap()),
-            ..wired.public.servers[0].clone()
-        };
-        let public = Public {
-            broker: Arc::clone(&wired.broker),
-            servers: vec![server],
-            hooks: BTreeMap::new(),
-            rereads: Arc::new(Rereads::new(1)),
-        };
-        Gate::serving(Arc::new(public)).await
+        Gate::asked_by(&self.held.broker, workload).await
     }
 
     async fn own_gate(&self) -> Gate {
@@ -76,12 +60,6 @@ impl Asked {
         assert!(body.get("active").is_none() && body.get("task").is_none());
         assert!(self.held.client.is_active(&self.token).await);
     }
-}
-
-/// The identity that a job in the trusted environment has.
-fn workload(broker: &Broker) -> String {
-    let (owner, repo) = (broker.repo.owner_id, broker.repo.repository_id);
-    format!("spiffe://test.example/github/{owner}/{repo}/environment/production")
 }
 
 impl Mutual {

@@ -3,7 +3,7 @@
 mod ask;
 mod issue;
 pub mod mutual;
-mod openssl;
+pub mod openssl;
 mod renew;
 mod revoke;
 

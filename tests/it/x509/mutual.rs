@@ -1,5 +1,6 @@
 //! A broker behind TLS, and clients that show a certificate in the handshake.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -7,16 +8,18 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use writ::broker::observe::Rereads;
 use writ::surface::http::clients::OwnClients;
 use writ::surface::http::public::{self, Public};
 use writ::surface::http::serve::{Limits, Listener, serve};
 use writ::surface::http::tls::files::{FileTls, TlsFiles};
+use writ::surface::settings::ResourceServer;
 use writ_practice::client::SessionKey;
 use writ_practice::{StartJob, StartRun};
 
 use super::openssl::{Desk, P256};
 use crate::peers::{TLS, certify};
-use crate::support::broker::{ENVIRONMENT, REPO, secret_file};
+use crate::support::broker::{Broker, ENVIRONMENT, REPO, secret_file};
 use crate::support::client::Answer;
 use crate::support::held::Held;
 use crate::support::process::{Ground, Server};
@@ -32,6 +35,22 @@ pub struct Gate {
 impl Gate {
     pub async fn before(held: &Held) -> Self {
         Self::serving(Arc::clone(&held.broker.wired.public)).await
+    }
+
+    /// The same broker, where the resource server `billing` is this workload.
+    pub async fn asked_by(broker: &Broker, workload: Option<&str>) -> Self {
+        let wired = &broker.wired;
+        let server = ResourceServer {
+            workload: workload.map(|id| id.parse().unwrap()),
+            ..wired.public.servers[0].clone()
+        };
+        let public = Public {
+            broker: Arc::clone(&wired.broker),
+            servers: vec![server],
+            hooks: BTreeMap::new(),
+            rereads: Arc::new(Rereads::new(1)),
+        };
+        Self::serving(Arc::new(public)).await
     }
 
     pub async fn serving(public: Arc<Public>) -> Self {
@@ -133,6 +152,12 @@ pub async fn certified(held: Held, desk: &Desk) -> (Held, Answer, String) {
     assert_eq!(answer.status, 200, "{answer:?}");
     let identity = format!("{}{}", made.key, answer.text("certificate"));
     (held, answer, identity)
+}
+
+/// The identity that a job in the trusted environment has.
+pub fn workload(broker: &Broker) -> String {
+    let (owner, repo) = (broker.repo.owner_id, broker.repo.repository_id);
+    format!("spiffe://test.example/github/{owner}/{repo}/environment/production")
 }
 
 /// The server as it is installed, and a certificate of it with its key, in files.
