@@ -23,7 +23,7 @@ use crate::broker::laps::verb;
 use crate::error::{Error, Kind};
 use crate::surface::grpc::deadline;
 use crate::surface::http::form::malformed;
-use crate::surface::http::held::{Held, Part, Told, shows_too_little, whose, why};
+use crate::surface::http::held::{Held, PERMIT, Part, Told, shows_too_little, whose, why};
 use crate::surface::http::peer::Peer;
 use crate::surface::http::problem;
 use crate::surface::http::public::Public;
@@ -77,7 +77,7 @@ async fn decide(
     let request = request.and_then(|request| request.http.as_ref());
     let request = request.ok_or_else(|| malformed("it is about no request of HTTP"))?;
     let question = held(request)?.question(&sent(request)?, server)?;
-    public.broker.check(&question).await
+    question.put(&public.broker).await
 }
 
 fn held(request: &HttpRequest) -> Result<Held, Error> {
@@ -189,7 +189,11 @@ fn in_place_of(name: &HeaderName, value: String) -> HeaderValueOption {
 }
 
 /// What a request shows.
-const SHOWN: [HeaderName; 2] = [header::AUTHORIZATION, HeaderName::from_static("dpop")];
+const SHOWN: [HeaderName; 3] = [
+    header::AUTHORIZATION,
+    HeaderName::from_static("dpop"),
+    PERMIT,
+];
 
 /// Envoy takes 60 KiB of headers by default, and tells them once, the path twice.
 const MOST_BYTES: usize = 256 * 1024;

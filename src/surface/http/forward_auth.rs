@@ -46,8 +46,7 @@ async fn handle(
 async fn decide(public: &Public, peer: &Peer, headers: &HeaderMap) -> Result<Cleared, Error> {
     let server = by_header(public, peer, headers, &header::PROXY_AUTHORIZATION).await?;
     let held = held(headers)?;
-    let request = held.question(headers, server)?;
-    public.broker.check(&request).await
+    held.question(headers, server)?.put(&public.broker).await
 }
 
 /// The request that the gateway holds, as its headers tell.

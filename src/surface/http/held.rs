@@ -5,9 +5,12 @@
 use http::{HeaderMap, HeaderName, Method};
 use url::Url;
 
-use crate::broker::Presented;
 use crate::broker::check::{CheckRequest, Cleared, Holder};
+use crate::broker::consume::ConsumeRequest;
+use crate::broker::{Broker, Presented};
 use crate::domain::action::{Act, Resource};
+use crate::domain::ids::ReservationId;
+use crate::domain::name::ServerName;
 use crate::error::{Code, Error, Kind};
 use crate::surface::http::form::malformed;
 use crate::surface::http::plain::{is_plain_authority, is_plain_path};
@@ -21,6 +24,19 @@ pub struct Held {
     /// Where it was sent to, with no query: what a proof is about (RFC 9449 §4.2).
     url: Url,
     path: String,
+}
+
+/// What is asked about it.
+#[derive(Debug)]
+pub enum Question {
+    Check(CheckRequest),
+    /// Its sender has shown a permit: if the request may go on, that is used up.
+    Consume {
+        check: CheckRequest,
+        /// None where what was shown is none.
+        permit: Option<ReservationId>,
+        server: ServerName,
+    },
 }
 
 /// What the gateway says of it.
@@ -73,11 +89,7 @@ impl Held {
     ///
     /// # Errors
     /// `token_invalid` without one token; `proof_invalid` where it is not clear which proof is meant.
-    pub fn question(
-        self,
-        sent: &HeaderMap,
-        server: &ResourceServer,
-    ) -> Result<CheckRequest, Error> {
+    pub fn question(self, sent: &HeaderMap, server: &ResourceServer) -> Result<Question, Error> {
         let (_, token) = present::token(sent)?;
         let proof = present::single(sent, "dpop")
             .map_err(|_| Error::new(Code::ProofInvalid, "more than one DPoP header, or no text"))?;
@@ -90,12 +102,22 @@ impl Held {
                 url: self.url,
             }))
         });
-        Ok(CheckRequest {
+        let check = CheckRequest {
             subject: None,
             token,
             holder,
             act,
             audiences: server.audiences.clone(),
+        };
+        let permit = present::single(sent, PERMIT.as_str())
+            .map_err(|_| malformed("more than one permit, or no text").with_field("writ-permit"))?;
+        Ok(match permit {
+            None => Question::Check(check),
+            Some(text) => Question::Consume {
+                check,
+                permit: text.parse().ok(),
+                server: server.name.clone(),
+            },
         })
     }
 
@@ -112,6 +134,33 @@ impl Held {
                 properties: [("host".to_owned(), host.to_owned())].into(),
             },
         })
+    }
+}
+
+impl Question {
+    /// The answer. A gateway does not ask again about the request that it holds: whoever does has another request,
+    /// for which there is no permit any more.
+    ///
+    /// # Errors
+    /// As of a check, or of a consumption.
+    pub async fn put(self, broker: &Broker) -> Result<Cleared, Error> {
+        let (check, permit, server) = match self {
+            Self::Check(check) => return broker.check(&check).await,
+            Self::Consume {
+                check,
+                permit,
+                server,
+            } => (check, permit, server),
+        };
+        let mut key = [0; 16];
+        broker.entropy.fill(&mut key);
+        let request = ConsumeRequest {
+            check,
+            permit,
+            server,
+            key: hex::encode(key),
+        };
+        Ok(broker.consume(&request).await?.cleared)
     }
 }
 
@@ -139,6 +188,8 @@ pub fn shows_too_little(error: &Error) -> bool {
 }
 
 const CODE: HeaderName = HeaderName::from_static("writ-code");
+/// What the sender shows for an action that is counted.
+pub const PERMIT: HeaderName = HeaderName::from_static("writ-permit");
 const DENIAL: HeaderName = HeaderName::from_static("writ-denial");
 const TASK: HeaderName = HeaderName::from_static("writ-task");
 const WORKLOAD: HeaderName = HeaderName::from_static("writ-workload");

@@ -69,8 +69,33 @@ fn a_request_is_asked_about_where_its_gateway_stands() {
     let mut sent = HeaderMap::new();
     sent.insert("authorization", "Bearer x".parse().unwrap());
     let asked = held("a", "/b").unwrap().question(&sent, &server).unwrap();
+    let Question::Check(asked) = asked else {
+        panic!("{asked:?}");
+    };
     assert_eq!(asked.act.resource.properties["place.region"], "eu-1");
     assert_eq!(asked.act.resource.properties["host"], "a");
+}
+
+#[test]
+fn a_permit_that_is_shown_is_to_be_used_up_and_two_are_none() {
+    let server = server(Place::default());
+    let mut sent = HeaderMap::new();
+    sent.insert("authorization", "Bearer x".parse().unwrap());
+    for (shown, known) in [
+        ("permit_00000000000000000000000000000001", true),
+        ("permit_1", false),
+        ("", false),
+    ] {
+        sent.insert(PERMIT, shown.parse().unwrap());
+        let asked = held("a", "/b").unwrap().question(&sent, &server).unwrap();
+        let Question::Consume { permit, .. } = asked else {
+            panic!("{asked:?}");
+        };
+        assert_eq!(permit.is_some(), known, "{shown}");
+    }
+    sent.append(PERMIT, "permit_1".parse().unwrap());
+    let two = held("a", "/b").unwrap().question(&sent, &server);
+    assert_eq!(two.unwrap_err().code(), Code::RequestMalformed);
 }
 
 fn server(place: Place) -> ResourceServer {

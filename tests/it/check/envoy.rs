@@ -22,7 +22,7 @@ use writ_practice::{Mode, Target};
 use super::gateway::code;
 use super::service::Service;
 use super::targets::{assert_served_as_judged, bearer, get, raw};
-use super::{ACTIONS, Held};
+use super::{ACTIONS, Held, counted};
 use crate::cases::SUPPORT;
 use crate::gitlab::outage::fault;
 use crate::peers::peers;
@@ -193,6 +193,24 @@ fn by_certificate(text: &str, place: &Path, shown: &Path) -> String {
 /// Where `tests/setup` put it.
 fn program() -> std::path::PathBuf {
     peers("envoy").join(".venv/bin/envoy")
+}
+
+#[tokio::test]
+async fn envoy_lets_a_request_with_a_permit_through_once() {
+    let held = Held::under(&counted::profile()).await;
+    let (front, _gate) = Front::before(&held).await;
+    let permit = held.permit("a").await;
+    for (status, through) in [(200, 1), (403, 1)] {
+        let request = front.bare("POST", counted::PLACE);
+        let request = request.header("Writ-Permit", &permit);
+        let request = held.signed(request, "POST", counted::PLACE);
+        let answer = held.client.answer(request).await;
+        assert_eq!(
+            (answer.status.as_u16(), front.service.through()),
+            (status, through),
+            "{answer:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use writ::surface::grpc::ext_authz::PATH;
 use writ_proto::ext_authz::check_response::HttpResponse;
 use writ_proto::ext_authz::{AttributeContext, CheckRequest, CheckResponse, HttpRequest, Request};
 
-use super::Held;
+use super::{Held, counted};
 use crate::support::broker::BILLING_SECRET;
 
 const INVOICE: &str = "/accounts/AC-9/invoices/7";
@@ -110,22 +110,42 @@ type Change = fn(&mut HttpRequest);
 impl Held {
     /// What a gateway holds of a request that is signed for its address.
     fn shown(&self) -> HttpRequest {
-        let url = format!("https://billing.example{INVOICE}");
+        self.shown_for("GET", INVOICE)
+    }
+
+    fn shown_for(&self, method: &str, path: &str) -> HttpRequest {
+        let url = format!("https://billing.example{path}");
         let proof = self
             .client
-            .proof(&self.key, "GET", &url, Some(self.token()));
+            .proof(&self.key, method, &url, Some(self.token()));
         HttpRequest {
-            method: "GET".to_owned(),
+            method: method.to_owned(),
             headers: HashMap::from([
                 ("authorization".to_owned(), format!("DPoP {}", self.token())),
                 ("dpop".to_owned(), proof),
             ]),
             header_map: None,
-            path: INVOICE.to_owned(),
+            path: path.to_owned(),
             host: "billing.example".to_owned(),
             scheme: "https".to_owned(),
         }
     }
+}
+
+#[tokio::test]
+async fn a_permit_is_used_up_when_the_request_goes_on() {
+    let held = Held::under(&counted::profile()).await;
+    let caller = Caller::of(&held);
+    let permit = held.permit("a").await;
+    let asked = |permit: Option<&String>| {
+        let mut request = held.shown_for("POST", counted::PLACE);
+        let shown = permit.map(|permit| ("writ-permit".to_owned(), permit.clone()));
+        request.headers.extend(shown);
+        call(caller.known(), framed(&message(request)))
+    };
+    assert_eq!(asked(None).await, stopped(403, "permit_required"));
+    assert_eq!(asked(Some(&permit)).await, Came::On);
+    assert_eq!(asked(Some(&permit)).await, stopped(403, "permit_spent"));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use crate::support::broker::{BILLING_SECRET, Broker};
 use crate::support::client::{Answer, Client};
 use crate::support::held::order;
 
+mod counted;
 mod envoy;
 mod ext_authz;
 mod gateway;
