@@ -36,6 +36,7 @@ impl Broker {
             | Clue::Lineage(_)
             | Clue::Session(_)
             | Clue::Credential(_)
+            | Clue::Permit(_)
             | Clue::Serial(_)
             | Clue::Claim(..)
             | Clue::Page(_)
@@ -156,6 +157,7 @@ fn is_about(leaf: &Leaf, clue: &Clue) -> bool {
         | Clue::Lineage(_)
         | Clue::Session(_)
         | Clue::Credential(_)
+        | Clue::Permit(_)
         | Clue::Serial(_)
         | Clue::Denial(_) => false,
     }

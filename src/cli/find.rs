@@ -103,6 +103,7 @@ const fn by(by: ByView) -> &'static str {
         ByView::RenewalHandle => "a renewal handle of this broker",
         ByView::Evidence => "an ID token that was exchanged here",
         ByView::Credential => "the id of a credential",
+        ByView::Permit => "a permit",
         ByView::Certificate => "a certificate's serial number",
         ByView::Session => "the id of a session",
         ByView::Lineage => "the id of a lineage",

@@ -7,7 +7,7 @@ use super::{By, Found, Hit, Looked};
 use crate::broker::Broker;
 use crate::broker::outstanding::CredentialState;
 use crate::domain::credential::{CredentialRecord, RecallClass};
-use crate::domain::ids::{CredentialId, LineageId, SessionId, TaskId};
+use crate::domain::ids::{CredentialId, LineageId, ReservationId, SessionId, TaskId};
 use crate::domain::lineage::Lineage;
 use crate::domain::position::DenialId;
 use crate::domain::session::Session;
@@ -93,6 +93,22 @@ impl Broker {
         };
         let standing = self.standing_hit(By::Credential, record.clone()).await?;
         Ok(standing.or_else(|| Some(swept(By::Credential, leaf.subject, Some(record)))))
+    }
+
+    /// Whoever reserved it.
+    pub(super) async fn permit_hit(&self, id: ReservationId) -> Looked<Option<Hit>> {
+        let made = |write: &Write| matches!(write, Write::Reservation(one) if one.id == id);
+        let Some(leaf) = self.maker(id.made_at(), made).await? else {
+            return Ok(None);
+        };
+        let Some(lineage) = leaf.subject.lineage else {
+            return Ok(None);
+        };
+        let hit = match self.lineage_and_task(lineage).await? {
+            Some((task, lineage)) => Hit::of_lineage(By::Permit, task, lineage),
+            None => swept(By::Permit, leaf.subject, None),
+        };
+        Ok(Some(hit))
     }
 
     /// The refusal's own subject: the task may never have been opened.

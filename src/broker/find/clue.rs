@@ -4,7 +4,7 @@
 use url::Url;
 
 use crate::domain::identity::SpiffeId;
-use crate::domain::ids::{CredentialId, LineageId, SessionId, TaskId};
+use crate::domain::ids::{CredentialId, LineageId, ReservationId, SessionId, TaskId};
 use crate::domain::name::TaskName;
 use crate::domain::position::DenialId;
 use crate::domain::x509::Serial;
@@ -17,6 +17,8 @@ pub enum Clue {
     Session(SessionId),
     /// A credential's id: the `jti` of a token, the id of a lease.
     Credential(CredentialId),
+    /// A permit, whatever became of it.
+    Permit(ReservationId),
     /// A certificate's number.
     Serial(Serial),
     Denial(DenialId),
@@ -52,7 +54,8 @@ impl Clue {
             .map(Self::Task)
             .or_else(|_| text.parse().map(Self::Lineage))
             .or_else(|_| text.parse().map(Self::Session))
-            .or_else(|_| text.parse().map(Self::Credential));
+            .or_else(|_| text.parse().map(Self::Credential))
+            .or_else(|_| text.parse().map(Self::Permit));
         if let Ok(id) = id {
             return id;
         }
@@ -200,6 +203,10 @@ mod tests {
         assert!(matches!(
             Clue::read(&format!("cred_{hex}")),
             Clue::Credential(_)
+        ));
+        assert!(matches!(
+            Clue::read(&format!("permit_{hex}")),
+            Clue::Permit(_)
         ));
         assert!(matches!(Clue::read("dn-3-17"), Clue::Denial(_)));
         let serial = format!("serial=4{}", &hex[1..].to_uppercase());

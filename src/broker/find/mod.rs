@@ -60,6 +60,7 @@ pub enum By {
     /// An ID token that opened or renewed a session.
     Evidence,
     Credential,
+    Permit,
     Certificate,
     Session,
     Lineage,
@@ -157,6 +158,7 @@ impl Broker {
             Clue::Lineage(id) => self.lineage_hit(*id).await.map(Found::of),
             Clue::Session(id) => self.session_hit(By::Session, *id).await.map(Found::of),
             Clue::Credential(id) => self.bare_credential_hit(*id).await.map(Found::of),
+            Clue::Permit(id) => self.permit_hit(*id).await.map(Found::of),
             Clue::Serial(serial) => self.by_serial(*serial).await,
             Clue::Denial(id) => self.denial_hit(*id).await.map(Found::of),
             Clue::Page(page) => self.by_page(page).await,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
@@ -74,6 +75,26 @@ async fn what_was_reserved_is_kept_as_long_as_its_task_and_no_longer() {
         (held.reservations().await.len(), held.spent().await),
         (0, 0)
     );
+    // The log has it for good.
+    let found = Desk::open(&held.broker).find(reserved.permit()).await;
+    let hit = &found.json["found"][0];
+    assert_eq!(
+        (&hit["by"], &hit["task_name"]),
+        (&json!("permit"), &held.first.json["task_name"])
+    );
+}
+
+#[tokio::test]
+async fn a_permit_leads_to_its_task_and_one_of_nobody_to_none() {
+    let (held, script) = at_work().await;
+    let reserved = script.reserve("db-7", "step-1").await;
+    let desk = Desk::open(&held.broker);
+    let found = desk.find(reserved.permit()).await;
+    let hit = &found.json["found"][0];
+    assert_eq!(hit["lineage_id"], script.own.text("lineage"), "{found:?}");
+    assert_eq!(hit["task"]["id"], held.task().to_string());
+    let other = desk.find("permit_018f2b3c4d5e7f60a1b2c3d4e5f60718").await;
+    other.assert_refused(404, "not_found");
 }
 
 #[tokio::test]
