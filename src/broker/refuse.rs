@@ -130,6 +130,7 @@ impl Broker {
             observed: denial.observed.clone(),
             internal: denial.internal.clone(),
             policies: denial.policies.clone(),
+            judged: denial.judged.clone(),
             ended_lineage: ended.is_some(),
             ..refused(denial.code, denial.field.as_deref(), &denial.public, trace)
         };
@@ -270,6 +271,7 @@ fn refused(code: Code, field: Option<&str>, public: &str, trace: &Trace) -> Refu
         identity: Some(trace.identity.clone()),
         evidence: trace.evidence,
         policies: Vec::new(),
+        judged: None,
         facts: trace.facts.clone(),
         about: trace.about.clone(),
         from: client(),

@@ -87,6 +87,7 @@ fn decided(told: &Explanation) -> Vec<String> {
     if !told.policies.is_empty() {
         lines.say("policies", Some(&told.policies.join(", ")));
     }
+    lines.say("set", told.policy_set.as_deref());
     lines.say("inside", told.internal.as_deref());
     lines.0
 }

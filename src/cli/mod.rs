@@ -43,6 +43,7 @@ mod svid;
 mod table;
 mod task;
 mod text;
+mod watch;
 mod way;
 mod why;
 pub mod wire;
@@ -113,7 +114,7 @@ enum Command {
     /// Write task profiles
     #[command(subcommand)]
     Profile(profile::ProfileCommand),
-    /// Check and test policies, without a broker
+    /// Check, test, simulate and compare policies, without a broker
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Have the broker read its configuration again: say what changes, and put it in force

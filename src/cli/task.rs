@@ -10,6 +10,7 @@ use super::client::{Admin, Call, segment};
 use super::out::{Out, rows_or};
 use super::table::Table;
 use super::text::plain;
+use super::watch::{self, WatchArgs};
 use crate::domain::grant::Audience;
 use crate::domain::identity::SpiffeId;
 use crate::domain::ids::LineageId;
@@ -34,6 +35,8 @@ pub(super) enum TaskCommand {
     /// Show a task: who is at work in it, what is out under it, what happened last
     #[command(after_help = "Example:\n  writ task show github/812345/99001/1")]
     Show(Which),
+    /// Tell what happens to a task as it happens, until it is over
+    Watch(WatchArgs),
     /// List the secret values that a task has read: no revocation takes them back, rotate them
     #[command(after_help = EXPOSURE)]
     Exposure(Which),
@@ -105,6 +108,7 @@ pub(super) async fn run(
             let answer = admin.ask(Call::get(path(&which, ""))).await?;
             out.answer(&answer, |detail: TaskDetail| shown(&detail))
         }
+        TaskCommand::Watch(args) => watch::run(&args, admin, out).await,
         TaskCommand::Exposure(which) => {
             let answer = admin.ask(Call::get(path(&which, "/exposure"))).await?;
             out.answer(&answer, |told: ExposureView| exposed(&told))
@@ -146,7 +150,7 @@ async fn end(args: &EndArgs, step: &str, admin: &Admin, out: &mut Out) -> Result
     out.answer(&answer, |ended: Ended| told(&ended, &name))
 }
 
-fn path(which: &Which, step: &str) -> String {
+pub(super) fn path(which: &Which, step: &str) -> String {
     format!("/api/v1/tasks/{}{step}", segment(&which.task))
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::decide::engine::{PolicySet, Question, Target, Verb, Verdict};
 use crate::domain::action::{Act, Effect, Resource, ResourceId};
@@ -58,9 +58,10 @@ pub(in crate::decide) struct Written {
     pub(in crate::decide) records: Vec<Record>,
 }
 
+/// What is asked, without who asks and what is known.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::decide) struct Request {
+pub struct Request {
     verb: Named,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     audiences: BTreeSet<Audience>,
@@ -115,6 +116,52 @@ enum Named {
 pub struct BadQuestion(String);
 
 impl Asked {
+    /// The question as it was put: what a record of the decision keeps.
+    pub(in crate::decide) fn of(question: &Question<'_>) -> Self {
+        let on = match question.target {
+            Target::Token {
+                audiences, scopes, ..
+            } => On::Token {
+                audiences: audiences.clone(),
+                scopes: scopes.clone(),
+            },
+            Target::Secret { path, .. } => On::Secret(path.clone()),
+            Target::JwtSvid { audience, .. } => On::JwtSvid(audience.clone()),
+            Target::X509Svid { .. } => On::X509Svid,
+            Target::Act { act, effect, .. } => On::Act(act.clone(), effect),
+        };
+        Self {
+            verb: question.verb,
+            on,
+            identity: question.identity.clone(),
+            source: question.source.clone(),
+            profile: question.profile.clone(),
+            grant: question.target.grant().clone(),
+            allow: question.allow.clone(),
+            sender: question.sender,
+            key_bound: question.key_bound,
+            now: question.now,
+            records: question.records.iter().copied().cloned().collect(),
+        }
+    }
+
+    /// A question as it was recorded: the request, the identity's claims, and the fields of each record by its kind.
+    ///
+    /// # Errors
+    /// It is no question, or a record is none.
+    pub fn recorded(
+        request: &Value,
+        claims: &BTreeMap<String, String>,
+        records: &[(String, BTreeMap<String, String>)],
+    ) -> Result<Self, serde_json::Error> {
+        let records: Vec<_> = records
+            .iter()
+            .map(|(kind, fields)| shaped(kind, fields))
+            .collect();
+        let written = json!({"request": request, "claims": claims, "records": records});
+        serde_json::from_value(written)
+    }
+
     pub fn judged_by(&self, policies: &PolicySet) -> Verdict {
         self.put(|question| policies.judge(question))
     }
@@ -155,6 +202,15 @@ impl Asked {
     #[cfg(test)]
     pub(in crate::decide) fn from_json(json: Value) -> Self {
         serde_json::from_value(json).unwrap()
+    }
+}
+
+impl Request {
+    /// What a record of the decision keeps: everything but what a service said of a resource, which is its own.
+    pub(in crate::decide) fn of(question: &Question<'_>) -> Self {
+        let mut request = Written::from(Asked::of(question)).request;
+        request.properties.clear();
+        request
     }
 }
 
@@ -394,6 +450,31 @@ pub(in crate::decide) fn records<'de, D: Deserializer<'de>>(
     Ok(records)
 }
 
+/// A record of its fields as the log has them: all of them text.
+fn shaped(kind: &str, fields: &BTreeMap<String, String>) -> Value {
+    let known = RecordKind::ALL.into_iter().find(|one| one.as_str() == kind);
+    let own = known.map_or(&[][..], RecordKind::fields);
+    let mut record = serde_json::Map::new();
+    let mut more = serde_json::Map::new();
+    record.insert("kind".to_owned(), json!(kind));
+    for (name, value) in fields {
+        let value = match (name.as_str(), value.as_str()) {
+            ("protected", "true") => json!(true),
+            ("protected", "false") => json!(false),
+            _ => json!(value),
+        };
+        if own.contains(&name.as_str()) {
+            record.insert(name.clone(), value);
+        } else {
+            more.insert(name.clone(), value);
+        }
+    }
+    if !more.is_empty() {
+        record.insert("more".to_owned(), Value::Object(more));
+    }
+    Value::Object(record)
+}
+
 /// The keys beside a record's fields.
 fn form(kind: RecordKind) -> &'static [&'static str] {
     if kind == RecordKind::Case {
@@ -423,8 +504,6 @@ const NOON: &str = "2026-03-02T12:00:00Z";
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn refused(json: Value) -> String {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::error::Code;
+use crate::ledger::entry::Judged;
 
 /// Not permitted.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Denial {
     pub required: Option<String>,
     pub observed: Option<String>,
     pub policies: Vec<String>,
+    /// What the policies were asked, where it came to that.
+    pub judged: Option<Box<Judged>>,
     /// For the operator only.
     pub internal: Option<String>,
     pub ends: Ends,
@@ -59,6 +62,7 @@ impl Denial {
             required: None,
             observed: None,
             policies: Vec::new(),
+            judged: None,
             internal: None,
             ends: Ends::Nothing,
         }
@@ -84,6 +88,14 @@ impl Denial {
     #[must_use]
     pub fn policies(self, policies: Vec<String>) -> Self {
         Self { policies, ..self }
+    }
+
+    #[must_use]
+    pub fn judged(self, judged: Judged) -> Self {
+        Self {
+            judged: Some(Box::new(judged)),
+            ..self
+        }
     }
 
     #[must_use]

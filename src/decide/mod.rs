@@ -21,9 +21,11 @@ mod opening;
 pub mod permit;
 mod select;
 mod standing;
+pub mod turn;
 mod uses;
 
 use crate::context::observe::good_until;
+use crate::decide::asked::Request;
 use crate::decide::case::{Ask, Case};
 use crate::decide::denial::{Denial, Refusal};
 use crate::decide::engine::{PolicySet, Question, Target, Verb, Verdict};
@@ -33,6 +35,7 @@ use crate::domain::grant::{Grants, Wider};
 use crate::domain::time::Timestamp;
 use crate::domain::validity::Validity;
 use crate::error::Code;
+use crate::ledger::entry::Judged;
 
 /// Decides one case on one set of policies, at one moment. It reads nothing else.
 ///
@@ -188,6 +191,7 @@ fn judge(
         key_bound: case.key.is_some(),
         now,
     };
+    let set = policies.digest();
     match policies.judge(&question) {
         Verdict::Permitted { policies } => Ok(policies),
         Verdict::Denied {
@@ -202,8 +206,13 @@ fn judge(
                 "a policy forbids it"
             };
             let text = advice.map_or_else(|| text.to_owned(), |advice| format!("{text}: {advice}"));
+            let judged = Judged {
+                policy_set: set,
+                asked: Request::of(&question),
+            };
             Err(Denial::new(code, text)
                 .policies(policies)
+                .judged(judged)
                 .internal(errors.join("; "))
                 .into())
         }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use writ_keys::KeyId;
 
+pub use crate::decide::asked::Request;
 use crate::domain::action::{Effect, ResourceId};
 use crate::domain::context::RecordKey;
 use crate::domain::freeze::FreezeScope;
@@ -228,6 +229,9 @@ pub struct Refused {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub evidence: Option<Digest>,
     pub policies: Vec<String>,
+    /// What the policies were asked, where it came to that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub judged: Option<Box<Judged>>,
     pub facts: Vec<FactMark>,
     /// The records that the evidence named, where it was refused before any was looked at: a refusal
     /// without a task is found by them.
@@ -238,6 +242,14 @@ pub struct Refused {
     pub from: Option<IpAddr>,
     /// Whether the refusal ended the lineage in the same transaction.
     pub ended_lineage: bool,
+}
+
+/// What policies were asked, and which they were. With the identity and the facts beside it the question can be
+/// put again, but for what a service said of a resource, which is not kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    pub policy_set: Digest,
+    pub asked: Request,
 }
 
 /// A fact that a decision rested on.

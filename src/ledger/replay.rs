@@ -398,6 +398,7 @@ mod tests {
             identity: None,
             evidence: None,
             policies: Vec::new(),
+            judged: None,
             facts: Vec::new(),
             about: Vec::new(),
             from: None,

@@ -49,11 +49,7 @@ impl PolicyArgs {
         let names = config.as_ref().map(configured::names);
         let here = [PathBuf::from(".")];
         let mut read = match (&config, self.paths.as_slice()) {
-            (Some(config), []) => Policies {
-                sources: policy_sources(config),
-                names: None,
-                folders: Vec::new(),
-            },
+            (Some(config), []) => Policies::configured(policy_sources(config)),
             (None, []) => Policies::of(&here, !self.no_shipped)?,
             (_, paths) => Policies::of(paths, !self.no_shipped)?,
         };
@@ -101,6 +97,15 @@ impl Policies {
             names: None,
             folders,
         })
+    }
+
+    /// Those of a configuration.
+    pub(super) const fn configured(sources: Vec<PolicySource>) -> Self {
+        Self {
+            sources,
+            names: None,
+            folders: Vec::new(),
+        }
     }
 
     /// The policies, ready to be asked.

@@ -13,4 +13,5 @@ mod reload;
 mod restart;
 mod strangers;
 mod told;
+mod watch;
 mod wire;

@@ -131,6 +131,7 @@ fn denied() -> Event {
         identity: None,
         evidence: None,
         policies: vec![],
+        judged: None,
         facts: vec![],
         about: vec![],
         from: None,

@@ -16,7 +16,7 @@ use crate::domain::profile::Via;
 use crate::domain::time::Timestamp;
 use crate::error::Code;
 use crate::ledger::change::Write;
-use crate::ledger::entry::{Event, FactMark, Leaf, Refused, Subject};
+use crate::ledger::entry::{Event, FactMark, Leaf, Refused, Request, Subject};
 use crate::store::StoredEntry;
 
 /// The whole trace of a refusal.
@@ -54,6 +54,13 @@ pub struct Explanation {
     #[schema(value_type = Option<String>)]
     pub from: Option<IpAddr>,
     pub policies: Vec<String>,
+    /// The digest of the profiles and policies that denied it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub policy_set: Option<String>,
+    /// What they were asked, for `writ policy simulate`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<Object>)]
+    pub asked: Option<Request>,
     pub facts: Vec<FactView>,
     /// What ended in the same transaction.
     pub ended: Vec<EndedView>,
@@ -102,6 +109,7 @@ impl Explanation {
     /// `None` when the entry is no refusal.
     pub(super) fn of(entry: &StoredEntry, leaf: &Leaf) -> Option<Self> {
         let (verdict, refused) = refusal(&leaf.event)?;
+        let judged = refused.judged.as_deref();
         Some(Self {
             id: DenialId(entry.position).to_string(),
             at: leaf.at.into(),
@@ -118,6 +126,8 @@ impl Explanation {
             evidence: refused.evidence,
             from: refused.from,
             policies: refused.policies.clone(),
+            policy_set: judged.map(|judged| judged.policy_set.to_string()),
+            asked: judged.map(|judged| judged.asked.clone()),
             facts: refused
                 .facts
                 .iter()
