@@ -1,5 +1,5 @@
 //! Actions at their use, for tokens that were seen before: one that changes nothing and need not wait for its
-//! record, one that does, and twenty of the first kind in one request.
+//! record, one that does, twenty of the first kind in one request, and what a gateway asks about one that it holds.
 
 use bytes::Bytes;
 
@@ -7,6 +7,10 @@ use crate::client::Answer;
 use crate::fault::Fault;
 use crate::paths::{Broker, row};
 use crate::report::{Path, Report};
+use crate::requests::Requests;
+
+/// How one is asked about the holder of a token.
+type Ask = fn(&Requests, &str) -> Result<Bytes, Fault>;
 
 pub(crate) fn all(
     broker: &Broker<'_>,
@@ -14,14 +18,30 @@ pub(crate) fn all(
     tokens: &[String],
 ) -> Result<(), Fault> {
     let (reads, writes) = (broker.plan.reads, broker.plan.writes);
-    for (path, action, times, count) in [
-        (Path::CheckRead, "read", 1, reads),
-        (Path::CheckTwenty, "read", TWENTY, reads / TWENTY),
-        (Path::CheckWrite, "restart", 1, writes),
-    ] {
-        let asked = tokens
-            .iter()
-            .map(|token| broker.requests.check(token, action, times));
+    let asks: [(Path, Ask, usize); 4] = [
+        (
+            Path::CheckRead,
+            |by, token| by.check(token, "read", 1),
+            reads,
+        ),
+        (
+            Path::CheckTwenty,
+            |by, token| by.check(token, "read", TWENTY),
+            reads / TWENTY,
+        ),
+        (
+            Path::CheckWrite,
+            |by, token| by.check(token, "restart", 1),
+            writes,
+        ),
+        (
+            Path::ForwardAuth,
+            |by, token| Ok(by.forward_auth(token)),
+            reads,
+        ),
+    ];
+    for (path, ask, count) in asks {
+        let asked = tokens.iter().map(|token| ask(&broker.requests, token));
         let asked = asked.collect::<Result<Vec<_>, _>>()?;
         let again: Vec<Bytes> = asked.iter().cycle().take(count).cloned().collect();
         let mut windows = vec![asked];

@@ -34,6 +34,8 @@ pub(crate) enum Path {
     CheckWrite,
     /// Twenty of the first kind in one request.
     CheckTwenty,
+    /// A gateway about a request that it holds, which changes nothing.
+    ForwardAuth,
     /// By an access token.
     X509,
     /// By the certificate before it, over connections that were opened with it.
@@ -78,6 +80,7 @@ impl Path {
             Self::CheckRead => "check_read",
             Self::CheckWrite => "check_write",
             Self::CheckTwenty => "check_twenty",
+            Self::ForwardAuth => "forward_auth",
             Self::X509 => "x509",
             Self::RenewMtls => "renew_mtls",
         }
@@ -98,6 +101,7 @@ impl Path {
             | Self::CheckRead
             | Self::CheckWrite
             | Self::CheckTwenty
+            | Self::ForwardAuth
             | Self::Secret
             | Self::Revoke => 0.0,
         }

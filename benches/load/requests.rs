@@ -90,6 +90,20 @@ impl Requests {
         Ok(self.json(path, &[("authorization", &self.server)], &body))
     }
 
+    /// A gateway's question about a request of the holder of a token.
+    pub(crate) fn forward_auth(&self, token: &str) -> Bytes {
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            ("proxy-authorization", self.server.as_str()),
+            ("authorization", &bearer),
+            ("x-forwarded-method", "GET"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "deploy.example"),
+            ("x-forwarded-uri", "/hosts/db-7"),
+        ];
+        request("GET /forward-auth", &self.host, &headers, None)
+    }
+
     pub(crate) fn revoke(&self, token: &str) -> Bytes {
         self.post(oauth::REVOKE, &[], &form(&[("token", token)]))
     }
