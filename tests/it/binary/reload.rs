@@ -151,6 +151,35 @@ async fn a_policy_is_planned_and_then_in_force_for_the_very_next_decision_and_re
 }
 
 #[tokio::test]
+async fn a_refusal_by_policy_is_explained_with_its_set_and_can_be_asked_again_without_the_broker() {
+    let held = Held::new().await;
+    held.ground.write("team.cedar", STOP);
+    held.apply(&[]).await;
+    let refused = held.renew().await;
+    refused.assert_refused(400, "policy_denied");
+    let id = refused.text("denial_id");
+    let told = held
+        .ground
+        .operator(&["explain", id, "-o", "json"], "")
+        .await;
+    let trace: Value = serde_json::from_str(&told.out).unwrap_or_else(|_| panic!("{told:?}"));
+    assert_eq!(trace["policy_set"], held.in_force().await, "{trace}");
+    assert_eq!(trace["asked"]["verb"], "renew", "{trace}");
+    assert_eq!(trace["asked"]["profile"], "deploy", "{trace}");
+
+    let ask = ["policy", "simulate", "team.cedar", "--question", "-"];
+    let before = held.ground.operator(&ask, &told.out).await;
+    let denied = "denied (policy_denied): by team.stop\nnothing would change it by itself\n";
+    assert_eq!(before.out, denied, "{before:?}");
+    held.ground.write("team.cedar", OPEN);
+    let after = held.ground.operator(&ask, &told.out).await;
+    assert!(
+        after.out.starts_with("permitted by default.token\n"),
+        "{after:?}"
+    );
+}
+
+#[tokio::test]
 async fn a31_a_configuration_with_a_fault_is_refused_whole_and_the_one_in_force_stays() {
     let held = Held::new().await;
     let before = held.in_force().await;
