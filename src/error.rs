@@ -15,6 +15,7 @@ pub struct Error {
     internal: Option<String>,
     field: Option<String>,
     denial: Option<String>,
+    challenge: Option<String>,
     retry_after: Option<Duration>,
 }
 
@@ -123,6 +124,8 @@ codes! {
     LineageEnded = "lineage_ended" => Denied,
     /// The lineage is in quarantine: nothing is given or permitted until it is let go on with less.
     Quarantined = "quarantined" => Denied,
+    /// The risk of the lineage has risen: this waits for an approval.
+    StepUpRequired = "step_up_required" => Denied,
     /// The session was revoked.
     SessionEnded = "session_ended" => Denied,
     /// The session was not renewed in time.
@@ -210,6 +213,7 @@ impl Error {
             internal: None,
             field: None,
             denial: None,
+            challenge: None,
             retry_after: None,
         }
     }
@@ -237,6 +241,15 @@ impl Error {
     pub fn with_denial(self, denial: impl fmt::Display) -> Self {
         Self {
             denial: Some(denial.to_string()),
+            ..self
+        }
+    }
+
+    /// What an approval of it would be for.
+    #[must_use]
+    pub fn with_challenge(self, challenge: impl fmt::Display) -> Self {
+        Self {
+            challenge: Some(challenge.to_string()),
             ..self
         }
     }
@@ -271,6 +284,10 @@ impl Error {
 
     pub fn denial(&self) -> Option<&str> {
         self.denial.as_deref()
+    }
+
+    pub fn challenge(&self) -> Option<&str> {
+        self.challenge.as_deref()
     }
 
     pub const fn retry_after(&self) -> Option<Duration> {

@@ -12,6 +12,7 @@
 //! - [`open`]: a case's task, by an operator's word
 //! - [`revoke`]: by task, session or credential
 //! - [`quarantine`]: a lineage, stopped and let go on with less
+//! - [`risk`]: a lineage, trusted less, and what is approved in spite of it
 //! - [`observe`]: what happened outside
 //! - [`administer`], [`apply`]: what operators do
 //! - [`find`], [`why`]: what operators ask at night
@@ -42,6 +43,7 @@ pub mod apply;
 pub mod caller;
 pub mod certified;
 pub mod check;
+pub mod constrain;
 pub mod consume;
 pub mod export;
 pub mod exposure;
@@ -73,6 +75,7 @@ pub mod reserve;
 mod rests;
 pub mod revoke;
 pub mod revoke_many;
+pub mod risk;
 pub mod rules;
 pub mod secrets;
 pub mod seen;

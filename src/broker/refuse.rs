@@ -252,7 +252,10 @@ impl DenialMemory {
 }
 
 fn answer(denial: &Denial) -> Error {
-    let answer = Error::new(denial.code, denial.public.clone());
+    let mut answer = Error::new(denial.code, denial.public.clone());
+    if let Some(challenge) = denial.challenge {
+        answer = answer.with_challenge(challenge);
+    }
     match &denial.field {
         Some(field) => answer.with_field(field.clone()),
         None => answer,

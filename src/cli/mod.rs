@@ -35,6 +35,7 @@ mod reload;
 mod remote;
 mod resource_server;
 mod revoke;
+mod risk;
 mod run;
 mod secret;
 pub mod serve;
@@ -130,6 +131,11 @@ enum Command {
     Why(why::WhyArgs),
     /// Revoke many tasks by a condition, or one lineage, credential, workload or key
     Revoke(Box<revoke::RevokeArgs>),
+    /// Trust one lineage less, and see what waits for approval
+    #[command(subcommand)]
+    Risk(risk::RiskCommand),
+    /// Let a lineage act for a while in spite of its risk
+    Approve(risk::ApproveArgs),
     /// Stop everything under one lineage until somebody has looked at it
     Quarantine(quarantine::QuarantineArgs),
     /// Let a lineage go on after its quarantine, with less than it had
@@ -226,6 +232,8 @@ async fn dispatch(cli: Cli, descriptor: Option<Descriptor>) -> Result<ExitCode, 
         Command::Find(args) => find::run(args, &admin, &mut out).await,
         Command::Why(args) => why::run(args, &admin, &mut out).await,
         Command::Revoke(args) => revoke::run(*args, &admin, &mut out).await,
+        Command::Risk(command) => risk::run(command, &admin, &mut out).await,
+        Command::Approve(args) => risk::approve(args, &admin, &mut out).await,
         Command::Quarantine(args) => quarantine::quarantine(args, &admin, &mut out).await,
         Command::Release(args) => quarantine::release(args, &admin, &mut out).await,
         Command::Freeze(command) => freeze::run(command, &admin, &mut out).await,
@@ -258,6 +266,8 @@ fn runtime(command: &Command) -> io::Result<tokio::runtime::Runtime> {
         | Command::Task(_)
         | Command::Explain(_)
         | Command::Find(_)
+        | Command::Risk(_)
+        | Command::Approve(_)
         | Command::Quarantine(_)
         | Command::Release(_)
         | Command::Freeze(_)

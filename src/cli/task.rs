@@ -224,6 +224,21 @@ fn lineage_lines(lineage: &LineageView) -> Vec<String> {
     if let Some(end) = &lineage.ended {
         lines.push(ended_line("ended     ", end));
     }
+    if let Some(under) = &lineage.step_up {
+        let (since, by) = (under.since.to_the_second(), plain(&under.by));
+        lines.push(format!(
+            "risk      {} since {since} by {by}: {}",
+            under.risk, under.challenge
+        ));
+        let approvals = under.approvals.iter();
+        lines.extend(approvals.map(|one| {
+            format!(
+                "approved  until {} by {}",
+                one.until.to_the_second(),
+                plain(&one.by)
+            )
+        }));
+    }
     if let Some(why) = &lineage.quarantined {
         let reason = why.reason.as_deref().unwrap_or("no reason given");
         let (since, by) = (why.since.to_the_second(), plain(&why.by));
@@ -234,9 +249,7 @@ fn lineage_lines(lineage: &LineageView) -> Vec<String> {
     }
     if let Some(at) = &lineage.released_at {
         let at = at.to_the_second();
-        lines.push(format!(
-            "released  from quarantine at {at}, with less than the task has"
-        ));
+        lines.push(format!("released  at {at}, with less than the task has"));
     }
     for binding in &lineage.bindings {
         lines.push(format!("bound to  {}", plain(&binding.record)));

@@ -24,6 +24,7 @@ pub(super) fn check(
     let lease = findings.duration(raw.lease_ttl.as_ref(), &lease_bounds);
     let certificate = findings.duration(raw.certificate_ttl.as_ref(), &CERTIFICATE);
     let permit = findings.duration(raw.permit_ttl.as_ref(), &PERMIT);
+    let approval = findings.duration(raw.approval_ttl.as_ref(), &APPROVAL);
     let session_bounds = Bounds {
         default: deadline.unwrap_or(SESSION.default).min(SESSION.default),
         ..SESSION
@@ -35,6 +36,7 @@ pub(super) fn check(
         lease: lease?,
         certificate: certificate?,
         permit: permit?,
+        approval: approval?,
         session: session?,
     };
     ordered(raw, &lifetimes, findings);
@@ -84,6 +86,15 @@ const PERMIT: Bounds = Bounds {
     key: "permit_ttl",
     default: Duration::from_mins(1),
     ..TOKEN
+};
+
+/// An approval is somebody's word about what they have just seen.
+const APPROVAL: Bounds = Bounds {
+    key: "approval_ttl",
+    least: Duration::from_mins(1),
+    most: Duration::from_hours(24),
+    default: Duration::from_hours(1),
+    rule: Rule::Lifetime,
 };
 
 const SESSION: Bounds = Bounds {

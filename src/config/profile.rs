@@ -106,6 +106,7 @@ fn one(
         sender: sender?,
         evidence_uses: evidence_uses?,
         allow,
+        quorum: findings.number(raw.approvals.as_ref(), "approvals", 1..=5, 1)?,
         reads_recorded: reads_recorded(raw, findings),
     })
 }

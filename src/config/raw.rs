@@ -260,6 +260,8 @@ pub(super) struct RawProfile {
     pub(super) sender: Option<Text>,
     pub(super) evidence_uses: Option<Spanned<u32>>,
     pub(super) reads_recorded: Option<Text>,
+    pub(super) approvals: Option<Spanned<u32>>,
+    pub(super) approval_ttl: Option<Text>,
     #[serde(default)]
     pub(super) allow: Vec<Text>,
     #[serde(default)]

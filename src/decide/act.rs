@@ -3,12 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::context::observe::good_until;
 use crate::decide::case::{Case, fact_mark};
 use crate::decide::clearance::{Clearance, ClearanceParts};
 use crate::decide::denial::{Denial, Ends, Refusal};
 use crate::decide::engine::{PolicySet, Target};
-use crate::decide::{grants, invariants, judge, uses};
+use crate::decide::{good_until, grants, invariants, judge, uses};
 use crate::domain::action::{Act, Difference, Effect};
 use crate::domain::grant::{Audience, Beyond, Grant, Grants};
 use crate::domain::name::GrantName;
@@ -67,7 +66,7 @@ pub fn clear(
         policies: permits,
         policy_set: policies.digest(),
         facts: case.facts.known().map(fact_mark).collect(),
-        good_until: good_until(case.facts, case.profile),
+        good_until: good_until(case, now),
         standing: case.standing.clone(),
     }))
 }

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use crate::decide::engine::{PolicySet, Question, Target, Verb, Verdict};
+use crate::decide::engine::{PolicySet, Question, Risked, Target, Verb, Verdict};
 use crate::domain::action::{Act, Effect, Resource, ResourceId};
 use crate::domain::condition::nearest;
+use crate::domain::constraint::Risk;
 use crate::domain::context::{Record, RecordKind};
 use crate::domain::grant::{Audience, Scope, SecretPath};
 use crate::domain::identity::{Identity, SpiffeId};
@@ -29,6 +30,7 @@ pub struct Asked {
     allow: BTreeSet<Allowance>,
     sender: SenderMode,
     key_bound: bool,
+    risk: Risked,
     now: Timestamp,
     records: Vec<Record>,
 }
@@ -93,9 +95,20 @@ pub struct Request {
     sender_required: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     key_bound: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    risk: Option<AtRisk>,
     /// RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     now: Option<String>,
+}
+
+/// A risk that was raised; without one it is low.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct AtRisk {
+    level: Risk,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    approved: bool,
 }
 
 /// A verb as files name it. To a policy a certificate that renews is one more certificate.
@@ -140,6 +153,7 @@ impl Asked {
             allow: question.allow.clone(),
             sender: question.sender,
             key_bound: question.key_bound,
+            risk: question.risk,
             now: question.now,
             records: question.records.iter().copied().cloned().collect(),
         }
@@ -195,6 +209,7 @@ impl Asked {
             target,
             records: &records,
             key_bound: self.key_bound,
+            risk: self.risk,
             now: self.now,
         })
     }
@@ -247,6 +262,10 @@ impl TryFrom<Written> for Asked {
                 SenderMode::Optional
             },
             key_bound: request.key_bound,
+            risk: Risked {
+                risk: request.risk.map(|at| at.level),
+                approved: request.risk.is_some_and(|at| at.approved),
+            },
             now: constant(request.now.as_deref().unwrap_or(NOON))?,
             records,
         })
@@ -279,6 +298,10 @@ impl From<Asked> for Written {
         request.allow = allow.map(|risk| risk.as_str().to_owned()).collect();
         request.sender_required = asked.sender == SenderMode::Required;
         request.key_bound = asked.key_bound;
+        request.risk = asked.risk.risk.map(|level| AtRisk {
+            level,
+            approved: asked.risk.approved,
+        });
         request.now = Some(asked.now.to_string());
         Self {
             request,
@@ -307,6 +330,7 @@ impl Request {
             allow: BTreeSet::new(),
             sender_required: false,
             key_bound: false,
+            risk: None,
             now: None,
         }
     }

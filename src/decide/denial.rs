@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::domain::constraint::ChallengeId;
 use crate::error::Code;
 use crate::ledger::entry::Judged;
 
@@ -30,6 +31,8 @@ pub struct Denial {
     pub judged: Option<Box<Judged>>,
     /// For the operator only.
     pub internal: Option<String>,
+    /// What an approval would be for, where one would help.
+    pub challenge: Option<ChallengeId>,
     pub ends: Ends,
 }
 
@@ -64,6 +67,7 @@ impl Denial {
             policies: Vec::new(),
             judged: None,
             internal: None,
+            challenge: None,
             ends: Ends::Nothing,
         }
     }

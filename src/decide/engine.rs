@@ -14,6 +14,7 @@ use crate::decide::load::{self, PolicyError, PolicySource, Rule};
 use crate::decide::mention::Mentions;
 use crate::decide::select::Selection;
 use crate::domain::action::{self, Act};
+use crate::domain::constraint::Risk;
 use crate::domain::context::Record;
 use crate::domain::grant::{Audience, Scope, SecretPath};
 use crate::domain::identity::Identity;
@@ -96,7 +97,17 @@ pub struct Question<'a> {
     pub records: &'a [&'a Record],
     /// Whether the caller proved a session key.
     pub key_bound: bool,
+    pub risk: Risked,
     pub now: Timestamp,
+}
+
+/// What is known of a lineage's risk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Risked {
+    /// None: low.
+    pub risk: Option<Risk>,
+    /// Whether enough approvals hold.
+    pub approved: bool,
 }
 
 /// The answer, and the policies that gave it.
@@ -266,8 +277,12 @@ impl PolicySet {
         found
     }
 
+    /// What an approval would not mend is told first.
     fn denied(&self, found: Findings) -> Verdict {
-        let first = found.forbids.first().and_then(|id| self.forbids.get(id));
+        let all = || found.forbids.iter().filter_map(|id| self.forbids.get(id));
+        let first = all()
+            .find(|one| !one.wants_approval())
+            .or_else(|| all().next());
         let (code, advice) = match first {
             Some(reason) if found.errors.is_empty() => (reason.code, reason.advice.clone()),
             Some(_) | None => (Code::PolicyDenied, None),
@@ -278,6 +293,12 @@ impl PolicySet {
             advice,
             errors: found.errors.into_iter().take(MAX_NAMED).collect(),
         }
+    }
+}
+
+impl Reason {
+    fn wants_approval(&self) -> bool {
+        self.advice.as_deref() == Some(STEP_UP)
     }
 }
 
@@ -297,7 +318,10 @@ fn reasons(rules: Vec<Rule>) -> BTreeMap<String, Reason> {
     forbids
         .map(|rule| {
             let reason = Reason {
-                code: rule.code.unwrap_or(Code::PolicyDenied),
+                code: rule.code.unwrap_or(match rule.advice.as_deref() {
+                    Some(STEP_UP) => Code::StepUpRequired,
+                    Some(_) | None => Code::PolicyDenied,
+                }),
                 advice: rule.advice.clone(),
             };
             (rule.id(), reason)
@@ -315,6 +339,9 @@ fn digest(sources: &[PolicySource]) -> Digest {
     }
     Digest::of(&parts)
 }
+
+/// The `@advice` of a forbid that an approval of the lineage's challenge would mend.
+pub const STEP_UP: &str = "step_up";
 
 /// How many policies and errors a verdict names: it becomes a log entry, whose size has a bound.
 const MAX_NAMED: usize = 32;

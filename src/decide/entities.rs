@@ -10,10 +10,11 @@ use cedar_policy::{
     RestrictedExpression,
 };
 
-use crate::decide::engine::{Question, Target, Verb};
+use crate::decide::engine::{Question, Risked, Target, Verb};
 use crate::decide::mention::{Mentions, Named};
 use crate::decide::select::Class;
 use crate::domain::action::{Effect, Resource};
+use crate::domain::constraint::Risk;
 use crate::domain::context::Record;
 use crate::domain::grant::{Audience, SecretPath};
 use crate::domain::identity::{Identity, Selector};
@@ -249,6 +250,9 @@ impl Vocabulary {
             // Cedar reads whole seconds or milliseconds, nothing finer.
             RestrictedExpression::new_datetime(question.now.whole_seconds().to_string())
         });
+        if self.mentions.reads("risk") {
+            pairs.push(("risk".to_owned(), risk(question.risk)?));
+        }
         if let Target::Act { act, effect, .. } = question.target {
             self.add(&mut pairs, "action", || text(act.action.as_str()));
             self.add(&mut pairs, "writes", || truth(effect == Effect::Writes));
@@ -293,6 +297,20 @@ fn present(
     uids.push(uid.clone());
     let entity = Entity::new_with_tags(uid, attributes, parents, []).map_err(Unaskable::because)?;
     Ok((entity, uids))
+}
+
+/// The schema's `Risk`.
+fn risk(known: Risked) -> Result<RestrictedExpression, Unaskable> {
+    let level = match known.risk {
+        None => 0,
+        Some(Risk::Medium) => 1,
+        Some(Risk::High) => 2,
+    };
+    let fields = [
+        ("level".to_owned(), RestrictedExpression::new_long(level)),
+        ("approved".to_owned(), truth(known.approved)),
+    ];
+    RestrictedExpression::new_record(fields).map_err(Unaskable::because)
 }
 
 /// A record by its fields, each of the type that the schema gives it.
@@ -375,7 +393,8 @@ mod tests {
                 when {{ resource.path like "a*" }};
             @id("thing") permit (principal, action == Writ::Action::"check", resource) when {{
                 resource in Writ::Kind::"invoice" && resource.kind == resource.name &&
-                resource.hasTag("account") && context.writes && context.action like "a*"
+                resource.hasTag("account") && context.writes && context.action like "a*" &&
+                context.risk.approved && context.risk.level > 0
             }};
             @id("service") permit (principal, action, resource is Writ::Service)
                 when {{ resource.audience like "a*" }};"#,

@@ -24,14 +24,15 @@ mod standing;
 pub mod turn;
 mod uses;
 
-use crate::context::observe::good_until;
+use crate::context::observe;
 use crate::decide::asked::Request;
 use crate::decide::case::{Ask, Case};
 use crate::decide::denial::{Denial, Refusal};
-use crate::decide::engine::{PolicySet, Question, Target, Verb, Verdict};
+use crate::decide::engine::{PolicySet, Question, Risked, STEP_UP, Target, Verb, Verdict};
 use crate::decide::permit::{Permit, PermitParts, Planned};
 use crate::domain::context::Record;
 use crate::domain::grant::{Grants, Wider};
+use crate::domain::lineage::Lineage;
 use crate::domain::time::Timestamp;
 use crate::domain::validity::Validity;
 use crate::error::Code;
@@ -80,7 +81,7 @@ pub fn decide(
         policies: permits,
         policy_set: policies.digest(),
         facts: case.facts.known().map(case::fact_mark).collect(),
-        good_until: good_until(case.facts, case.profile),
+        good_until: good_until(case, now),
         standing: case.standing.clone(),
     }))
 }
@@ -189,6 +190,7 @@ fn judge(
         target,
         records: &records,
         key_bound: case.key.is_some(),
+        risk: risk(case, now),
         now,
     };
     let set = policies.digest();
@@ -200,16 +202,20 @@ fn judge(
             advice,
             errors,
         } => {
+            let judged = Judged {
+                policy_set: set,
+                asked: Request::of(&question),
+            };
+            if advice.as_deref() == Some(STEP_UP) {
+                let denial = step_up(case, code).policies(policies);
+                return Err(denial.judged(judged).into());
+            }
             let text = if policies.is_empty() {
                 "no policy permits it"
             } else {
                 "a policy forbids it"
             };
             let text = advice.map_or_else(|| text.to_owned(), |advice| format!("{text}: {advice}"));
-            let judged = Judged {
-                policy_set: set,
-                asked: Request::of(&question),
-            };
             Err(Denial::new(code, text)
                 .policies(policies)
                 .judged(judged)
@@ -217,6 +223,43 @@ fn judge(
                 .into())
         }
     }
+}
+
+/// What is known of the lineage's risk: of one that opens, nothing.
+fn risk(case: &Case<'_>, now: Timestamp) -> Risked {
+    let under = case.standing.lineage.as_ref().and_then(Lineage::step_up);
+    Risked {
+        risk: under.map(|under| under.risk),
+        approved: under
+            .is_some_and(|under| under.approved_until(case.profile.quorum, now).is_some()),
+    }
+}
+
+/// When the first stops being good enough of what a decision rests on: facts, and approvals.
+fn good_until(case: &Case<'_>, now: Timestamp) -> Option<Timestamp> {
+    let under = case.standing.lineage.as_ref().and_then(Lineage::step_up);
+    let approved = under.and_then(|under| under.approved_until(case.profile.quorum, now));
+    let facts = observe::good_until(case.facts, case.profile);
+    facts.into_iter().chain(approved).min()
+}
+
+fn step_up(case: &Case<'_>, code: Code) -> Denial {
+    let lineage = case.standing.lineage.as_ref();
+    let under = lineage.and_then(Lineage::step_up);
+    let Some(under) = under else {
+        return Denial::new(
+            code,
+            "a policy wants an approval, and nothing has asked for one",
+        );
+    };
+    let text = "the risk of this lineage has risen, and this waits for an approval";
+    let quorum = case.profile.quorum;
+    Denial {
+        challenge: lineage.and_then(Lineage::challenge),
+        ..Denial::new(code, text)
+    }
+    .field("risk")
+    .because(format!("low, or {quorum} approvals"), under.risk.as_str())
 }
 
 const fn target(planned: &Planned) -> Target<'_> {

@@ -226,3 +226,111 @@ fn what_is_not_there_is_not_taken_away() {
     };
     assert_eq!(gone(no_scope), "no grant has the scope `d`");
 }
+
+fn raised(risk: Risk) -> Lineage {
+    lineage(whole()).raise(rise(risk)).unwrap()
+}
+
+fn rise(risk: Risk) -> StepUp {
+    StepUp {
+        risk,
+        since: at(5),
+        begun: Epoch::FIRST,
+        by: "ada".to_owned(),
+        reason: None,
+        approvals: Vec::new(),
+    }
+}
+
+fn word(by: &str, until: i64) -> Approval {
+    Approval {
+        by: by.to_owned(),
+        at: at(5),
+        until: at(until),
+        reason: None,
+    }
+}
+
+#[test]
+fn a_risk_rises_and_never_falls_by_a_word() {
+    let medium = raised(Risk::Medium);
+    assert_eq!(
+        medium.clone().raise(rise(Risk::Medium)).unwrap_err(),
+        Unmovable::AtThatRisk
+    );
+    let high = medium.clone().raise(rise(Risk::High)).unwrap();
+    assert_ne!(medium.challenge(), high.challenge());
+    assert_eq!(
+        high.clone().raise(rise(Risk::Medium)).unwrap_err(),
+        Unmovable::AtThatRisk
+    );
+    assert_eq!(
+        high.clone().release(whole(), at(9)).unwrap_err(),
+        Unmovable::NotNarrower
+    );
+    assert!(high.is_live() && high.carries(CredentialId::from_bytes([0; 16])));
+}
+
+#[test]
+fn an_approval_is_of_one_challenge_and_by_somebody_else() {
+    let medium = raised(Risk::Medium);
+    let challenge = medium.challenge().unwrap();
+    let own = medium.clone().approve(challenge, word("ada", 50));
+    assert_eq!(own.unwrap_err(), Unmovable::OwnChallenge);
+    let high = medium.clone().raise(rise(Risk::High)).unwrap();
+    let stale = high.clone().approve(challenge, word("grace", 50));
+    assert_eq!(stale.unwrap_err(), Unmovable::NoSuchChallenge);
+    let held = high.quarantine(why()).unwrap();
+    let late = held.approve(challenge, word("grace", 50));
+    assert_eq!(late.unwrap_err(), Unmovable::NoSuchChallenge);
+}
+
+#[test]
+fn as_many_have_to_hold_at_once_as_the_quorum_is() {
+    let medium = raised(Risk::Medium);
+    let challenge = medium.challenge().unwrap();
+    let until = |lineage: &Lineage, quorum, now| {
+        let under = lineage.step_up().unwrap();
+        under.approved_until(quorum, at(now))
+    };
+    assert_eq!(until(&medium, 1, 6), None);
+    let one = medium.approve(challenge, word("grace", 50)).unwrap();
+    assert_eq!(until(&one, 1, 6), Some(at(50)));
+    assert_eq!(until(&one, 2, 6), None);
+    let again = one.approve(challenge, word("grace", 60)).unwrap();
+    assert_eq!(
+        (until(&again, 1, 6), until(&again, 2, 6)),
+        (Some(at(60)), None)
+    );
+    let two = again.approve(challenge, word("linus", 40)).unwrap();
+    assert_eq!(
+        (until(&two, 1, 6), until(&two, 2, 6)),
+        (Some(at(60)), Some(at(40)))
+    );
+    assert_eq!(
+        (until(&two, 2, 40), until(&two, 1, 40)),
+        (None, Some(at(60)))
+    );
+    // Nobody asks for none, and none is not enough.
+    assert_eq!(until(&two, 0, 6), None);
+}
+
+#[test]
+fn a_challenge_survives_its_text_and_nothing_else_is_one() {
+    let challenge = raised(Risk::High).challenge().unwrap();
+    assert_eq!(challenge.to_string().parse(), Ok(challenge));
+    let digits = "01".repeat(16);
+    for bad in [
+        "",
+        "ch-",
+        "ch-1-1",
+        "lin_01-1",
+        &format!("ch-{digits}"),
+        &format!("ch-{digits}-0"),
+        &format!("ch-{digits}-01"),
+        &format!("ch-{digits}-+1"),
+        &format!("ch-{digits}-1-1"),
+    ] {
+        assert_eq!(bad.parse::<ChallengeId>(), Err(BadChallenge), "{bad}");
+    }
+}

@@ -34,6 +34,8 @@ pub struct TaskProfile {
     /// How often one piece of keyless evidence may be shown.
     pub evidence_uses: u32,
     pub allow: BTreeSet<Allowance>,
+    /// How many approve, before what waits for it is permitted.
+    pub quorum: u32,
     /// When a permit to read is recorded.
     pub reads_recorded: Recorded,
 }
@@ -76,6 +78,8 @@ pub struct Lifetimes {
     pub certificate: Duration,
     /// Of one use of an action, reserved.
     pub permit: Duration,
+    /// The longest that an approval may hold.
+    pub approval: Duration,
     /// How long a session may go without renewal.
     pub session: Duration,
 }

@@ -157,24 +157,54 @@ impl<'a> After<'a> {
         )
     }
 
-    /// Only a release lets a lineage out of quarantine: into an open task, narrower than it was, and not with
-    /// what it was given before.
+    /// Whoever is constrained stays so, or becomes narrower for it. What loosens needs an open task.
     fn allow_state(&self, old: &Lineage, new: &Lineage, task: &Task) -> Result<(), Refusal> {
-        let leaves = matches!(old.state, LineageState::Quarantined(_)) && new.is_live();
-        if !leaves {
-            return live(
-                old.released_at == new.released_at,
-                Refusal::Illegal("a lineage is released from quarantine only"),
-            );
-        }
+        let constrained = match (&old.state, &new.state) {
+            (LineageState::Quarantined(_) | LineageState::StepUp(_), LineageState::Active) => {
+                return self.allow_release(old, new, task);
+            }
+            (
+                LineageState::Active | LineageState::Quarantined(_),
+                LineageState::StepUp(new_one),
+            ) => {
+                let was_at_large = matches!(old.state, LineageState::Active);
+                was_at_large && new_one.begun == new.epoch && new_one.approvals.is_empty()
+            }
+            (LineageState::StepUp(old_one), LineageState::StepUp(new_one)) => {
+                self.open(task)?;
+                let begins = new_one.begun == new.epoch && new_one.approvals.is_empty();
+                (begins && new_one.risk > old_one.risk)
+                    || new_one == old_one
+                    || new_one.follows(old_one)
+            }
+            (_, LineageState::Active | LineageState::Quarantined(_) | LineageState::Ended(_)) => {
+                true
+            }
+            (LineageState::Ended(_), LineageState::StepUp(_)) => false,
+        };
+        live(
+            constrained,
+            Refusal::Illegal(
+                "a challenge begins without approvals and is not approved by who raised it",
+            ),
+        )?;
+        live(
+            old.released_at == new.released_at,
+            Refusal::Illegal("only what was constrained is released"),
+        )
+    }
+
+    /// Only a release loosens for good: into an open task, narrower than it was, and not with what it was given
+    /// before.
+    fn allow_release(&self, old: &Lineage, new: &Lineage, task: &Task) -> Result<(), Refusal> {
         self.open(task)?;
         live(
             new.grants.is_narrower_than(&old.grants),
-            Refusal::Illegal("a lineage leaves quarantine narrower than it was"),
+            Refusal::Illegal("a lineage is released narrower than it was"),
         )?;
         live(
             new.released_at > old.released_at,
-            Refusal::Illegal("what was given before a quarantine does not come back"),
+            Refusal::Illegal("what was given before a release does not come back"),
         )
     }
 

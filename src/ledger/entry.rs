@@ -9,6 +9,7 @@ use writ_keys::KeyId;
 
 pub use crate::decide::asked::Request;
 use crate::domain::action::{Effect, ResourceId};
+use crate::domain::constraint::Risk;
 use crate::domain::context::RecordKey;
 use crate::domain::freeze::FreezeScope;
 use crate::domain::grant::SecretPath;
@@ -88,6 +89,17 @@ pub enum Event {
         reason: Option<String>,
     },
     LineageRevoked {
+        by: String,
+        reason: Option<String>,
+    },
+    RiskRaised {
+        risk: Risk,
+        by: String,
+        reason: Option<String>,
+    },
+    /// What waited for it is permitted until then, once there are as many as the profile wants.
+    Approved {
+        until: Timestamp,
         by: String,
         reason: Option<String>,
     },
@@ -383,6 +395,8 @@ impl Event {
             Self::TaskClosed { .. } => "task_closed",
             Self::TaskRevoked { .. } => "task_revoked",
             Self::LineageRevoked { .. } => "lineage_revoked",
+            Self::RiskRaised { .. } => "risk_raised",
+            Self::Approved { .. } => "approved",
             Self::Quarantined { .. } => "quarantined",
             Self::Released { .. } => "released",
             Self::SessionRevoked { .. } => "session_revoked",

@@ -252,6 +252,8 @@ const fn gives(event: &Event) -> bool {
         | Event::TaskClosed { .. }
         | Event::TaskRevoked { .. }
         | Event::LineageRevoked { .. }
+        | Event::RiskRaised { .. }
+        | Event::Approved { .. }
         | Event::Quarantined { .. }
         | Event::Released { .. }
         | Event::SessionRevoked { .. }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::constraint::Quarantine;
+use crate::domain::constraint::{Approval, Quarantine, Risk, StepUp};
 use crate::domain::credential::{CredentialKind, JwtSvid, RecallClass, SecretLease, X509Svid};
 use crate::domain::freeze::{Freeze, FreezeScope};
 use crate::domain::grant::{Grant, Grants, TokenGrant};
@@ -60,6 +60,15 @@ enum Move {
     Quarantine {
         lineage: u8,
     },
+    Raise {
+        lineage: u8,
+        high: bool,
+        approved: bool,
+    },
+    Approve {
+        lineage: u8,
+        who: u8,
+    },
     /// Live again: mostly with a part of what it had and a date, else with neither.
     Release {
         lineage: u8,
@@ -109,6 +118,7 @@ struct Step {
     minutes: u8,
 }
 
+const WHO: [&str; 3] = ["ada", "grace", "linus"];
 const TASKS: u8 = 2;
 const LINEAGES: u8 = 3;
 const SESSIONS: u8 = 4;
@@ -142,6 +152,9 @@ fn moved() -> impl Strategy<Value = Move> {
         1 => (0..TASKS).prop_map(|task| Move::EndTask { task }),
         1 => (0..LINEAGES).prop_map(|lineage| Move::EndLineage { lineage }),
         1 => (0..LINEAGES).prop_map(|lineage| Move::Quarantine { lineage }),
+        1 => (0..LINEAGES, any::<bool>(), proptest::bool::weighted(0.2))
+            .prop_map(|(lineage, high, approved)| Move::Raise { lineage, high, approved }),
+        1 => (0..LINEAGES, 0..3_u8).prop_map(|(lineage, who)| Move::Approve { lineage, who }),
         1 => (0..LINEAGES, left, proptest::bool::weighted(0.8))
             .prop_map(|(lineage, grants, dated)| Move::Release { lineage, grants, dated }),
         1 => (0..SESSIONS).prop_map(|session| Move::EndSession { session }),
@@ -392,6 +405,12 @@ impl World {
                 lineage.epoch = lineage.epoch.next();
                 Write::Lineage(lineage)
             }
+            Move::Raise {
+                lineage,
+                high,
+                approved,
+            } => Write::Lineage(self.raised(*lineage, *high, *approved)),
+            Move::Approve { lineage, who } => Write::Lineage(self.approved(*lineage, *who)),
             Move::Quarantine { lineage } => Write::Lineage(self.stopped(*lineage)),
             Move::Release {
                 lineage,
@@ -417,6 +436,54 @@ impl World {
             }),
             epoch: old.epoch.next(),
             ..old
+        }
+    }
+
+    /// At a risk, by the first of three; sometimes with an approval that nobody gave.
+    fn raised(&self, n: u8, high: bool, approved: bool) -> Lineage {
+        let old = self.lineage(n);
+        let under = StepUp {
+            risk: if high { Risk::High } else { Risk::Medium },
+            since: self.now,
+            begun: old.epoch.next(),
+            by: WHO[0].to_owned(),
+            reason: None,
+            approvals: if approved {
+                vec![self.approval(1)]
+            } else {
+                vec![]
+            },
+        };
+        Lineage {
+            state: LineageState::StepUp(under),
+            epoch: old.epoch.next(),
+            ..old
+        }
+    }
+
+    /// With one more approval, by one of three.
+    fn approved(&self, n: u8, who: u8) -> Lineage {
+        let old = self.lineage(n);
+        let mut state = old.state.clone();
+        if let LineageState::StepUp(under) = &mut state {
+            under
+                .approvals
+                .retain(|one| one.by != WHO[usize::from(who)]);
+            under.approvals.push(self.approval(who));
+        }
+        Lineage {
+            state,
+            epoch: old.epoch.next(),
+            ..old
+        }
+    }
+
+    fn approval(&self, who: u8) -> Approval {
+        Approval {
+            by: WHO[usize::from(who)].to_owned(),
+            at: self.now,
+            until: self.now.plus(minutes(5)),
+            reason: None,
         }
     }
 
@@ -648,7 +715,10 @@ impl World {
         let session = self.rows.session(new.session).unwrap();
         let alive = task.is_open()
             && self.now < task.deadline
-            && matches!(lineage.state, LineageState::Active)
+            && matches!(
+                lineage.state,
+                LineageState::Active | LineageState::StepUp(_)
+            )
             && lineage.released_at.is_none_or(|at| at < self.now)
             && session.is_live()
             && session.lineage == lineage.id;
@@ -792,6 +862,17 @@ proptest! {
                 let left = matches!(old.state, LineageState::Quarantined(_)) && new.is_live();
                 prop_assert!(!left || old.grants.within(&new.grants).is_err());
                 prop_assert!(!left || new.released_at > old.released_at);
+                // Nobody leaves a risk but by a release, a higher one, quarantine or the end.
+                if let LineageState::StepUp(under) = &old.state {
+                    let released = new.released_at > old.released_at;
+                    let still = new.step_up().is_none_or(|now| now.risk >= under.risk);
+                    prop_assert!(still && (released || !matches!(new.state, LineageState::Active)));
+                }
+                // Whoever raised it has approved nothing, and nobody counts twice.
+                let approvals = new.step_up().map(|under| &under.approvals);
+                let by: Vec<_> = approvals.into_iter().flatten().map(|one| one.by.as_str()).collect();
+                prop_assert!(!by.contains(&WHO[0]));
+                prop_assert_eq!(by.iter().collect::<BTreeSet<_>>().len(), by.len());
             }
             world.now = world.now.plus(minutes(step.minutes));
         }

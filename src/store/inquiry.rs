@@ -24,6 +24,15 @@ pub trait Inquiry {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Lineage>, Down>>;
 
+    /// Lineages whose risk was raised or that are in quarantine, in the order of their opening, from above
+    /// `after`.
+    fn constrained(
+        &self,
+        realm: Realm,
+        after: Option<LineageId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<Lineage>, Down>>;
+
     /// The sessions of a task's lineages.
     fn sessions(&self, realm: Realm, task: TaskId) -> BoxFuture<'_, Result<Vec<Session>, Down>>;
 

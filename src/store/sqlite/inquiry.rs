@@ -31,6 +31,18 @@ impl Inquiry for SqliteStore {
         })
     }
 
+    fn constrained(
+        &self,
+        realm: Realm,
+        after: Option<LineageId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<Lineage>, Down>> {
+        Box::pin(async move {
+            let mut db = self.db.reader().await?;
+            lineage::constrained(&mut db, self.db.mac(), realm, after, limit).await
+        })
+    }
+
     fn sessions(&self, realm: Realm, task: TaskId) -> BoxFuture<'_, Result<Vec<Session>, Down>> {
         Box::pin(async move {
             let mut db = self.db.reader().await?;

@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::bulk::Bulk;
 use super::row::{Seal, body, bytes, column, down, realm, state, stored};
 use crate::domain::ids::{LineageId, Realm, TaskId};
-use crate::domain::lineage::Lineage;
+use crate::domain::lineage::{Lineage, LineageState};
 use crate::store::Down;
 use crate::store::row_mac::RowMac;
 use crate::store::writer::{Keys, Ledgers};
@@ -116,6 +116,25 @@ pub(super) async fn newest(
     rows.iter().map(|row| Ok(decode(row, 0, mac)?.1)).collect()
 }
 
+/// Lineages whose risk was raised or that are in quarantine, in the order of their opening, from above `after`.
+pub(super) async fn constrained(
+    db: &mut SqliteConnection,
+    mac: &dyn RowMac,
+    realm: Realm,
+    after: Option<LineageId>,
+    limit: u32,
+) -> Result<Vec<Lineage>, Down> {
+    let after = after.map_or([0; 16], |id| *id.as_bytes());
+    let rows = sqlx::query(ALL_CONSTRAINED)
+        .bind(realm.number())
+        .bind(after.as_slice())
+        .bind(limit)
+        .fetch_all(db)
+        .await
+        .map_err(down)?;
+    rows.iter().map(|row| Ok(decode(row, 0, mac)?.1)).collect()
+}
+
 /// A lineage from eight columns, the first of them at `from`.
 pub(super) fn decode(
     row: &SqliteRow,
@@ -148,7 +167,7 @@ impl<'a> Columns<'a> {
             id: *lineage.id.as_bytes(),
             task: *lineage.task.as_bytes(),
             instance: lineage.instance.as_str(),
-            state: state(!lineage.is_over()),
+            state: standing(lineage),
             epoch: stored(lineage.epoch.number())?,
         })
     }
@@ -161,6 +180,20 @@ impl<'a> Columns<'a> {
             .number(self.epoch)
     }
 }
+
+/// `state` of a row: that of any row, and one more for what is constrained.
+const fn standing(lineage: &Lineage) -> i64 {
+    match lineage.state {
+        LineageState::Active | LineageState::Ended(_) => state(!lineage.is_over()),
+        LineageState::StepUp(_) | LineageState::Quarantined(_) => CONSTRAINED,
+    }
+}
+
+const CONSTRAINED: i64 = 3;
+
+const ALL_CONSTRAINED: &str = "
+    SELECT realm, id, task, instance, state, epoch, body, mac
+    FROM lineage WHERE realm = ?1 AND state = 3 AND id > ?2 ORDER BY id LIMIT ?3";
 
 const LOAD: &str = "
     SELECT l.realm, l.id, l.task, l.instance, l.state, l.epoch, l.body, l.mac

@@ -177,9 +177,11 @@ pub fn whose(cleared: &Cleared) -> [(HeaderName, String); 2] {
 /// Why it was stopped, for whoever sent it.
 pub fn why(error: &Error) -> impl Iterator<Item = (HeaderName, String)> {
     let denial = error.denial().map(|id| (DENIAL, id.to_owned()));
+    let challenge = error.challenge().map(|id| (CHALLENGE, id.to_owned()));
     [(CODE, error.code().as_str().to_owned())]
         .into_iter()
         .chain(denial)
+        .chain(challenge)
 }
 
 /// Whether the sender has to show something else, a token or a proof: 401 (RFC 9110 §15.5.2).
@@ -191,6 +193,7 @@ const CODE: HeaderName = HeaderName::from_static("writ-code");
 /// What the sender shows for an action that is counted.
 pub const PERMIT: HeaderName = HeaderName::from_static("writ-permit");
 const DENIAL: HeaderName = HeaderName::from_static("writ-denial");
+const CHALLENGE: HeaderName = HeaderName::from_static("writ-challenge");
 const TASK: HeaderName = HeaderName::from_static("writ-task");
 const WORKLOAD: HeaderName = HeaderName::from_static("writ-workload");
 

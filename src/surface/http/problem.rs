@@ -25,6 +25,9 @@ pub struct Problem<'a> {
     field: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     denial_id: Option<&'a str>,
+    /// What `writ approve` takes, where an approval would help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge: Option<&'a str>,
     /// The trace that tells how the answer came about, where the request was traced.
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<String>,
@@ -72,6 +75,7 @@ pub fn document(error: &Error, status: StatusCode) -> Document {
         code: error.code().as_str(),
         field: error.field(),
         denial_id: error.denial(),
+        challenge: error.challenge(),
         trace_id: trace::id().map(|id| id.to_string()),
     };
     let body = serde_json::to_string(&problem).unwrap_or_else(|_| "{}".to_owned());

@@ -62,6 +62,7 @@ impl Walk {
 fn filled(path: &str) -> String {
     path.replace("{task}", "task_018f2b3c4d5e7f60a1b2c3d4e5f60718")
         .replace("{scope}", "profile%2Fdeploy")
+        .replace("{challenge}", "ch-018f2b3c4d5e7f60a1b2c3d4e5f60718-2")
         .replace("{lineage}", "lin_018f2b3c4d5e7f60a1b2c3d4e5f60718")
         .replace("denials/{id}", "denials/dn-9-9")
         .replace("{id}", "no-such-key")
@@ -373,12 +374,14 @@ async fn a_value_that_is_empty_or_has_no_end_is_refused_by_every_route_that_take
 }
 
 /// What given again changes nothing, or sets the same once more.
-const NATURAL: [&str; 9] = [
+const NATURAL: [&str; 11] = [
     "revoke_task",
     "close_task",
     "revoke",
     "freeze",
     "quarantine",
+    "raise_risk",
+    "approve",
     "put_secret",
     "apply_configuration",
     // They change nothing the first time either.

@@ -44,7 +44,7 @@ impl Held {
             .header("DPoP", proof)
     }
 
-    async fn held(&self, method: &str, path: &str) -> Answer {
+    pub async fn held(&self, method: &str, path: &str) -> Answer {
         let request = self.signed(self.gate(method, path), method, path);
         self.client.answer(request).await
     }

@@ -12,7 +12,7 @@ use crate::support::held::order;
 mod counted;
 mod envoy;
 mod ext_authz;
-mod gateway;
+pub mod gateway;
 mod legacy;
 mod nginx;
 mod record;

@@ -12,6 +12,7 @@ use crate::support::client::Answer;
 use crate::support::desk::Desk;
 
 mod quarantine;
+mod step_up;
 
 impl Held {
     pub(super) fn lineage(&self) -> LineageId {

@@ -53,6 +53,9 @@ pub const fn advice(code: Code) -> &'static str {
         Code::LineageEnded | Code::SessionEnded => {
             "look at the task: what ended it stands in its history"
         }
+        Code::StepUpRequired => {
+            "`writ risk list` says what it waits for, and `writ approve` lets it go on for a while"
+        }
         Code::Quarantined => {
             "look at what it did; `writ release` lets it go on with less, `writ revoke` ends it"
         }

@@ -154,6 +154,8 @@ fn refusal(event: &Event) -> Option<(Verdict, &Refused)> {
         | Event::TaskClosed { .. }
         | Event::TaskRevoked { .. }
         | Event::LineageRevoked { .. }
+        | Event::RiskRaised { .. }
+        | Event::Approved { .. }
         | Event::Quarantined { .. }
         | Event::Released { .. }
         | Event::SessionRevoked { .. }

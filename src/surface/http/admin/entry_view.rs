@@ -78,6 +78,8 @@ impl EntryView {
             | Event::LineageRevoked { by, reason }
             | Event::Quarantined { by, reason }
             | Event::Released { by, reason } => self.ordered(by, reason.as_ref()),
+            Event::RiskRaised { risk, by, reason } => self.over(by, reason.as_ref(), risk),
+            Event::Approved { until, by, reason } => self.over(by, reason.as_ref(), until),
             Event::BarSet { key, by, reason } => {
                 self.ordered(by, reason.as_ref())
                     .about(format!("{} {}", key.kind(), key.value()))
@@ -90,9 +92,7 @@ impl EntryView {
             } => self
                 .ordered(by, reason.as_ref())
                 .about(format!("{scope} until {until}")),
-            Event::FreezeLifted { scope, by, reason } => {
-                self.ordered(by, reason.as_ref()).about(scope.to_string())
-            }
+            Event::FreezeLifted { scope, by, reason } => self.over(by, reason.as_ref(), scope),
             Event::RulesReplaced { to, by, reason, .. } => {
                 self.ordered(by, reason.as_ref()).about(to.to_string())
             }
@@ -139,6 +139,10 @@ impl EntryView {
             about: Some(refused.verb.clone()),
             ..self
         }
+    }
+
+    fn over(self, by: &str, reason: Option<&String>, what: &impl ToString) -> Self {
+        self.ordered(by, reason).about(what.to_string())
     }
 
     fn ordered(self, by: &str, reason: Option<&String>) -> Self {

@@ -1,4 +1,4 @@
-//! `/api/v1/lineages`: one instance at work, stopped and let go on with less.
+//! `/api/v1/lineages`: one instance at work, trusted less, stopped, and let go on with less.
 
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -10,6 +10,7 @@ use super::gate::Operator;
 use super::repeat::Key;
 use super::task_view::LineageView;
 use super::{Answer, Shared, decode};
+use crate::broker::constrain::Constrained;
 use crate::domain::constraint::Narrowing;
 use crate::domain::grant::Scope;
 use crate::domain::name::{ActionName, GrantName};
@@ -44,6 +45,30 @@ pub struct NewRelease {
     pub reason: Option<String>,
 }
 
+/// How far a lineage is trusted less.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "risk": "high", "reason": "asks for accounts by the hundred" }))]
+pub struct NewRisk {
+    /// `medium` or `high`.
+    pub risk: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+pub(super) async fn raise(
+    State(state): Shared,
+    Segment(id): Segment,
+    Extension(operator): Extension<Operator>,
+    Sent(wanted): Sent<NewRisk>,
+) -> Answer<ConstrainedView> {
+    let risk = decode::parse(&wanted.risk, "risk")?;
+    let id = decode::parse(&id, "lineage")?;
+    let order = decode::order_for(&operator, wanted.reason)?;
+    let done = state.broker.raise_risk(id, risk, &order).await?;
+    Ok(Json(ConstrainedView::from(&done)))
+}
+
 pub(super) async fn quarantine(
     State(state): Shared,
     Segment(id): Segment,
@@ -53,10 +78,7 @@ pub(super) async fn quarantine(
     let id = decode::parse(&id, "lineage")?;
     let order = decode::order(&operator, told)?;
     let done = state.broker.quarantine(id, &order).await?;
-    Ok(Json(ConstrainedView {
-        lineage: LineageView::from(&done.lineage),
-        already: done.already,
-    }))
+    Ok(Json(ConstrainedView::from(&done)))
 }
 
 pub(super) async fn release(
@@ -73,6 +95,15 @@ pub(super) async fn release(
     order.repeat = repeat;
     let released = state.broker.release(lineage, &narrowing, &order).await?;
     Ok(Json(LineageView::from(&released)))
+}
+
+impl From<&Constrained> for ConstrainedView {
+    fn from(done: &Constrained) -> Self {
+        Self {
+            lineage: LineageView::from(&done.lineage),
+            already: done.already,
+        }
+    }
 }
 
 impl NewRelease {

@@ -20,6 +20,7 @@ use crate::surface::http::openapi::{self, Document};
 
 pub mod advice;
 pub mod audit;
+pub mod challenges;
 pub mod configuration;
 pub mod credential_view;
 pub mod decode;

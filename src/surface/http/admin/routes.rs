@@ -3,13 +3,14 @@
 use http::StatusCode;
 
 use super::audit::CheckpointView;
+use super::challenges::{NewApproval, WaitingPage, WaitingView};
 use super::configuration::{NewRules, PlanView, RulesView};
 use super::decode::{Opening, Reason};
 use super::denial_view::Explanation;
 use super::find_view::FoundView;
 use super::freezes::{FreezeList, FreezeView, NewFreeze};
 use super::keys::{KeyList, KeyStep, KeyView, NewKey};
-use super::lineages::{ConstrainedView, NewRelease};
+use super::lineages::{ConstrainedView, NewRelease, NewRisk};
 use super::list::LARGEST_PAGE;
 use super::login::OperatorView;
 use super::night::{ExposureView, WhyView};
@@ -18,8 +19,8 @@ use super::secrets::{SecretPage, Stored};
 use super::table::{OperatorRoute, Table};
 use super::task_view::{Ended, LineageView, TaskDetail, TaskPage, TaskView};
 use super::{
-    audit, configuration, denials, freezes, keys, lineages, login, night, revocations, secrets,
-    tasks,
+    audit, challenges, configuration, denials, freezes, keys, lineages, login, night, revocations,
+    secrets, tasks,
 };
 use crate::domain::role::Role::{Admin, Approver, Operator, Viewer};
 use crate::surface::http::openapi;
@@ -132,7 +133,31 @@ fn with_lineages(table: Table) -> Table {
         .answers(StatusCode::OK, Content::json::<LineageView>())
         .once()
         .refuses(Refuses::Problem, ONCE);
-    table.with(Operator, quarantine).with(Approver, release)
+    let at = "/api/v1/lineages/{lineage}/risk";
+    let raise = Route::post(at, "raise_risk", lineages::raise)
+        .about(
+            "Has a lineage trusted less: what its policies do not allow then waits for approval.",
+        )
+        .takes(Takes::Json(Shape::of::<NewRisk>()))
+        .answers(StatusCode::OK, Content::json::<ConstrainedView>())
+        .refuses(Refuses::Problem, ORDER);
+    let waiting = Route::get("/api/v1/challenges", "list_challenges", challenges::list)
+        .about("Lineages that are constrained, with the challenge that an approval would be for.")
+        .asks(PAGE)
+        .answers(StatusCode::OK, Content::json::<WaitingPage>())
+        .refuses(Refuses::Problem, ASK);
+    let at = "/api/v1/challenges/{challenge}/approve";
+    let approve = Route::post(at, "approve", challenges::approve)
+        .about("Approves what a challenge waits for, until a time.")
+        .takes(Takes::Json(Shape::of::<NewApproval>()))
+        .answers(StatusCode::OK, Content::json::<WaitingView>())
+        .refuses(Refuses::Problem, ORDER);
+    table
+        .with(Operator, raise)
+        .with(Operator, quarantine)
+        .with(Approver, release)
+        .with(Viewer, waiting)
+        .with(Approver, approve)
 }
 
 fn with_freezes(table: Table) -> Table {

@@ -10,7 +10,7 @@ use super::entry_view::EntryView;
 use super::when::When;
 use crate::broker::inspect::Inspection;
 use crate::broker::revoke::Reach;
-use crate::domain::constraint::Quarantine;
+use crate::domain::constraint::{Quarantine, Risk};
 use crate::domain::grant::{Audience, Grants};
 use crate::domain::identity::SpiffeId;
 use crate::domain::ids::{LineageId, ReservationId, TaskId};
@@ -108,8 +108,10 @@ pub struct LineageView {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ended: Option<EndView>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub step_up: Option<StepUpView>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub quarantined: Option<QuarantineView>,
-    /// When it last came out of quarantine: nothing that it was given before stands.
+    /// When it was last let go on with less: nothing that it was given before stands.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub released_at: Option<When>,
     /// What is left of the task's grants for it.
@@ -164,6 +166,31 @@ pub enum PermitStanding {
     Consumed,
     /// It was not used in its time.
     Lapsed,
+}
+
+/// How far a lineage is trusted less, and who has approved what it does in spite of that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StepUpView {
+    /// `medium` or `high`.
+    #[schema(value_type = String)]
+    pub risk: Risk,
+    /// What an approval is for.
+    pub challenge: String,
+    pub since: When,
+    pub by: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    pub approvals: Vec<ApprovalView>,
+}
+
+/// Somebody's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ApprovalView {
+    pub by: String,
+    pub at: When,
+    pub until: When,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
 }
 
 /// Since when a lineage may do nothing, and why.
@@ -317,17 +344,40 @@ impl From<&Lineage> for LineageView {
             claims: lineage.identity.fixed().clone(),
             opened_at: lineage.opened_at.into(),
             ended: match &lineage.state {
-                LineageState::Active | LineageState::Quarantined(_) => None,
+                LineageState::Active | LineageState::StepUp(_) | LineageState::Quarantined(_) => {
+                    None
+                }
                 LineageState::Ended(end) => Some(end.into()),
             },
+            step_up: StepUpView::of(lineage),
             quarantined: match &lineage.state {
                 LineageState::Quarantined(why) => Some(why.into()),
-                LineageState::Active | LineageState::Ended(_) => None,
+                LineageState::Active | LineageState::StepUp(_) | LineageState::Ended(_) => None,
             },
             released_at: lineage.released_at.map(When::from),
             grants: lineage.grants.clone(),
             bindings: lineage.bindings.iter().map(BindingView::from).collect(),
         }
+    }
+}
+
+impl StepUpView {
+    fn of(lineage: &Lineage) -> Option<Self> {
+        let (under, challenge) = (lineage.step_up()?, lineage.challenge()?);
+        let approvals = under.approvals.iter().map(|one| ApprovalView {
+            by: one.by.clone(),
+            at: one.at.into(),
+            until: one.until.into(),
+            reason: one.reason.clone(),
+        });
+        Some(Self {
+            risk: under.risk,
+            challenge: challenge.to_string(),
+            since: under.since.into(),
+            by: under.by.clone(),
+            reason: under.reason.clone(),
+            approvals: approvals.collect(),
+        })
     }
 }
 

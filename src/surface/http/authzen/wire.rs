@@ -95,6 +95,9 @@ struct Told {
     field: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     denial_id: Option<String>,
+    /// What an approval would be for, where one would help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Failed>,
 }
@@ -257,6 +260,7 @@ impl Decision {
                 reason: Some(error.public().to_owned()),
                 field: error.field().map(str::to_owned),
                 denial_id: error.denial().map(str::to_owned),
+                challenge: error.challenge().map(str::to_owned),
                 ..Told::default()
             },
         }

@@ -54,6 +54,9 @@ pub struct OAuthError<'a> {
     field: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     denial_id: Option<&'a str>,
+    /// What `writ approve` takes, where an approval would help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge: Option<&'a str>,
     /// The trace that tells how the answer came about, where the request was traced.
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<String>,
@@ -69,6 +72,7 @@ pub fn response(error: &Error, asked: Asked) -> Response {
         code: error.code().as_str(),
         field: error.field(),
         denial_id: error.denial(),
+        challenge: error.challenge(),
         trace_id: trace::id().map(|id| id.to_string()),
     };
     let mut response = (status, axum::Json(body)).into_response();
