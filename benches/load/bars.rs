@@ -65,6 +65,9 @@ pub(crate) fn judge(report: &Report, floor: &Floor) -> Vec<Verdict> {
         let what = "reads of a case that all wait for";
         verdicts.push(at_most(what, 1.0, reads, ""));
     }
+    for fresh in &report.fresh {
+        verdicts.push(at_most(fresh.word, 50.0, fresh.max_ms, "ms"));
+    }
     if let Some((_, ms, mib)) = report.started {
         verdicts.push(at_most("start under live rows", 2_000.0, ms, "ms"));
         let mib = u32::try_from(mib).map_or(f64::INFINITY, f64::from);

@@ -13,6 +13,7 @@ mod empty;
 mod fault;
 mod fill;
 mod floor;
+mod fresh;
 mod paths;
 mod place;
 mod plan;

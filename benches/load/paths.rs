@@ -11,6 +11,7 @@ use crate::client::{Answer, Target};
 use crate::drive::{Driven, Load, Window, median};
 use crate::empty;
 use crate::fault::Fault;
+use crate::fresh;
 use crate::place::{Place, SECRET_PATH};
 use crate::plan::Plan;
 use crate::report::{Path, Report, Row};
@@ -68,6 +69,7 @@ impl<'a> Broker<'a> {
         self.introspect(report, &tokens, 0)?;
         checks::all(self, report, &tokens)?;
         self.revoke(report, &tokens)?;
+        self.stop_at_once(report)?;
         self.bound(report)?;
         let readers = self.readers()?;
         self.secret(report, &readers)?;
@@ -100,6 +102,17 @@ impl<'a> Broker<'a> {
             .into_iter()
             .map(|token| token.access_token)
             .collect())
+    }
+
+    /// How soon a word is heard, for tokens of tasks of their own.
+    fn stop_at_once(&self, report: &mut Report) -> Result<(), Fault> {
+        let tokens = self
+            .world
+            .tokens(self.runtime, Kind::Proof, self.plan.trials)?;
+        let requests = tokens.iter().map(|token| self.requests.exchange(token));
+        let driven = self.drive(&[requests.collect()], issued)?;
+        fresh::revocations(self, report, &handed_out(&driven)?)?;
+        fresh::webhooks(self, report)
     }
 
     /// First seen, seen before, and seen before at a pace.

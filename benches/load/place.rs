@@ -41,6 +41,7 @@ impl Place {
         private(&dir.path().join(KEY), &made.signing_key.serialize_pem())?;
         private(&dir.path().join(POLICIES), &policies())?;
         private(&dir.path().join("desk-token"), DESK_TOKEN)?;
+        private(&dir.path().join("hook-secret"), HOOK_SECRET)?;
         Ok(Self {
             certificate: made.cert.der().clone(),
             dir,
@@ -64,6 +65,11 @@ impl Place {
 
     pub(crate) fn admin_socket(&self) -> PathBuf {
         self.short.path().join("admin.sock")
+    }
+
+    /// The broker's certificate, for those who send it something.
+    pub(crate) fn certificate(&self) -> Result<String, Fault> {
+        Ok(fs::read_to_string(self.path(CERTIFICATE))?)
     }
 
     pub(crate) fn issuer(&self) -> String {
@@ -135,6 +141,9 @@ pub(crate) const SERVER_SECRET: &str = "bench-secret-0123456789abcdef0123456789a
 
 /// What the desk is asked with.
 pub(crate) const DESK_TOKEN: &str = "desk-token-0123456789abcdef";
+
+/// What the desk signs its webhooks with.
+pub(crate) const HOOK_SECRET: &str = "hook-secret-0123456789abcdef0123456789abcdef";
 
 /// The audience whose tokens that server may ask about.
 pub(crate) const AUDIENCE: &str = "https://deploy.example";

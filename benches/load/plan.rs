@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub(crate) limit: Duration,
     /// Live rows under the last paths.
     pub(crate) live_rows: u64,
+    /// How often it is tried how soon a refusal comes.
+    pub(crate) trials: usize,
     /// Live credentials of a task that is revoked.
     pub(crate) credentials: usize,
 }
@@ -45,6 +47,7 @@ impl Plan {
             windows: 3,
             limit: Duration::from_secs(4),
             live_rows: 1_000_000,
+            trials: 1_000,
             credentials: 1_000,
         }
     }
@@ -54,6 +57,7 @@ impl Plan {
             writes: 1_600,
             reads: 8_000,
             live_rows: 0,
+            trials: 100,
             ..Self::full()
         }
     }

@@ -11,6 +11,7 @@ use crate::bars;
 use crate::drive::Window;
 use crate::fault::Fault;
 use crate::floor::Floor;
+use crate::fresh::Fresh;
 use crate::plan::{CONNECTIONS, Plan};
 use crate::slow_case::Waited;
 
@@ -60,6 +61,7 @@ pub(crate) struct Report {
     /// Credentials of the task that was revoked, and milliseconds until that was acknowledged.
     pub(crate) revoked: Option<(usize, f64)>,
     pub(crate) waited: Option<Waited>,
+    pub(crate) fresh: Vec<Fresh>,
     /// Live rows, milliseconds until ready, and mebibytes resident then.
     pub(crate) started: Option<(u64, f64, u64)>,
     live_rows: u64,
@@ -117,6 +119,7 @@ impl Report {
             empty_paced: None,
             revoked: None,
             waited: None,
+            fresh: Vec::new(),
             started: None,
             live_rows: plan.live_rows,
         }
@@ -146,6 +149,10 @@ impl Report {
 
     pub(crate) fn waited(&mut self, waited: Waited) {
         self.waited = Some(waited);
+    }
+
+    pub(crate) fn fresh(&mut self, fresh: Fresh) {
+        self.fresh.push(fresh);
     }
 
     pub(crate) fn started(&mut self, ready: Duration, resident_mib: u64) {
@@ -179,6 +186,12 @@ impl Report {
             println!(
                 "slow_case       {} agents at once, the case shown in {} ms: read {} times, p50 {:.0} ms, p99 {:.0} ms",
                 waited.callers, waited.desk_ms, waited.reads, waited.p50_ms, waited.p99_ms
+            );
+        }
+        for fresh in &self.fresh {
+            println!(
+                "fresh           {} trials of a {}: refused after p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
+                fresh.trials, fresh.word, fresh.p50_ms, fresh.p99_ms, fresh.max_ms
             );
         }
         if let Some((rows, ms, mib)) = self.started {
@@ -236,6 +249,7 @@ impl Report {
             rows: rows.collect(),
             revoked_task_ms: self.revoked.map(|(_, ms)| ms),
             slow_case: self.waited,
+            fresh: &self.fresh,
             ready_ms: self.started.map(|(_, ms, _)| ms),
             resident_mib: self.started.map(|(_, _, mib)| mib),
             bars: verdicts,
@@ -261,6 +275,7 @@ struct Run<'a> {
     rows: Vec<Written>,
     revoked_task_ms: Option<f64>,
     slow_case: Option<Waited>,
+    fresh: &'a [Fresh],
     ready_ms: Option<f64>,
     resident_mib: Option<u64>,
     bars: &'a [bars::Verdict],

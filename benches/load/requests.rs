@@ -47,15 +47,12 @@ impl Requests {
 
     /// The same for the task of a case.
     pub(crate) fn exchange_for_case(&self, token: &str, proof: &str, task: &str) -> Bytes {
-        let details = format!(r#"[{{"type":"writ_task","task":"{task}"}}]"#);
-        let form = form(&[
-            ("grant_type", oauth::EXCHANGE_GRANT),
-            ("subject_token", token),
-            ("subject_token_type", oauth::ID_TOKEN_TYPE),
-            ("audience", AUDIENCE),
-            ("authorization_details", &details),
-        ]);
-        self.post(oauth::TOKEN, &[("dpop", proof)], &form)
+        self.post(oauth::TOKEN, &[("dpop", proof)], &case(token, task))
+    }
+
+    /// The same for a caller without a key.
+    pub(crate) fn exchange_unbound_for_case(&self, token: &str, task: &str) -> Bytes {
+        self.post(oauth::TOKEN, &[], &case(token, task))
     }
 
     pub(crate) fn renew(&self, handle: &str, proof: &str) -> Bytes {
@@ -165,6 +162,17 @@ impl Requests {
 /// A request to the operators' socket.
 pub(crate) fn order(line: &str, body: &str) -> Bytes {
     request(line, "localhost", &[], Some(body))
+}
+
+fn case(token: &str, task: &str) -> String {
+    let details = format!(r#"[{{"type":"writ_task","task":"{task}"}}]"#);
+    form(&[
+        ("grant_type", oauth::EXCHANGE_GRANT),
+        ("subject_token", token),
+        ("subject_token_type", oauth::ID_TOKEN_TYPE),
+        ("audience", AUDIENCE),
+        ("authorization_details", &details),
+    ])
 }
 
 fn evidence(token: &str, audience: Option<&str>) -> String {

@@ -10,11 +10,12 @@ use serde::Deserialize;
 use tokio::runtime::Runtime;
 use writ_practice::client::SessionKey;
 use writ_practice::{
-    Desk, Fault as Trouble, MintMany, Mode, NewRepo, Options, Running, StartJob, StartRun, Target,
+    Desk, DeskHook, DeskSecret, Fault as Trouble, MintMany, Mode, NewRepo, Options, Running,
+    StartJob, StartRun, Target,
 };
 
 use crate::fault::Fault;
-use crate::place::{DESK_TOKEN, Place, Surroundings};
+use crate::place::{DESK_TOKEN, HOOK_SECRET, Place, Surroundings};
 
 pub(crate) struct World {
     running: Running,
@@ -42,6 +43,7 @@ impl World {
             api_token: DESK_TOKEN.to_owned(),
             agents: vec![AGENTS.to_owned()],
             desks: vec![DESK.to_owned()],
+            hook_authorities: place.certificate()?,
             ..Options::default()
         })
         .await?;
@@ -106,6 +108,21 @@ impl World {
         bound.collect()
     }
 
+    /// A token of the agent, for a caller without a key.
+    pub(crate) fn agent(&self) -> Result<String, Fault> {
+        Ok(self.running.agents(AGENTS)?.token(AGENT, &self.issuer)?)
+    }
+
+    /// From now on the desk tells the broker of `place` what changes.
+    pub(crate) fn telling_desk(&self, place: &Place) -> Result<TellingDesk, Fault> {
+        let desk = self.running.desk(DESK)?;
+        desk.set_hook(Some(DeskHook {
+            url: format!("{}/hooks/desk", place.issuer()),
+            secret: DeskSecret::Body(HOOK_SECRET.to_owned()),
+        }));
+        Ok(TellingDesk(Arc::clone(desk)))
+    }
+
     /// From now on the desk takes this long for each answer.
     pub(crate) fn slow_desk(&self, delay: Duration) -> Result<SlowDesk, Fault> {
         let desk = self.running.desk(DESK)?;
@@ -137,6 +154,30 @@ impl World {
             lifetime_secs: LIFETIME_SECS,
         };
         Ok(runtime.block_on(self.running.site("")?.mint_many(order))?)
+    }
+}
+
+/// A desk that tells the broker what changes, until this is dropped.
+pub(crate) struct TellingDesk(Arc<Desk>);
+
+impl TellingDesk {
+    pub(crate) fn open(&self, case: &str) -> Result<(), Fault> {
+        Ok(self.0.open(case, "AC-9", Some(AGENT))?)
+    }
+
+    /// Closes a case; done when the broker has taken the webhook.
+    pub(crate) async fn solve(&self, case: &str) -> Result<(), Fault> {
+        let delivery = self.0.set_state(case, "solved").await?;
+        match delivery.and_then(|delivery| delivery.status) {
+            Some(202) => Ok(()),
+            other => Err(Fault::of(format!("a webhook was answered {other:?}"))),
+        }
+    }
+}
+
+impl Drop for TellingDesk {
+    fn drop(&mut self) {
+        self.0.set_hook(None);
     }
 }
 
