@@ -8,15 +8,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
-
 use crate::attest::dpop::ProvenKey;
 use crate::broker::laps::Laps;
 use crate::broker::refuse::Trace;
 use crate::broker::rules::Under;
 use crate::broker::settle::{Unsettled, barred, overloaded, unsettled};
 use crate::broker::token::{OwnToken, invalid};
-use crate::broker::{ATTEMPTS, Broker, Presented, RETRY};
+use crate::broker::{ATTEMPTS, Broker, Presented, RETRY, unavailable};
 use crate::context::observe::Ties;
 use crate::decide::act::{Aim, Question};
 use crate::decide::case::Case;
@@ -36,6 +34,7 @@ use crate::ledger::bar::BarKey;
 use crate::ledger::change::Change;
 use crate::ledger::intent::Scene;
 use crate::mint::access_token::Claims;
+use crate::store::Place;
 use crate::telemetry::trace;
 
 /// What an enforcement point asks.
@@ -88,6 +87,11 @@ pub(in crate::broker) trait Use {
     /// What it came to before, where it comes again and is still cleared: then nothing more is recorded.
     fn before(&self, caller: &Caller) -> Option<Self::Outcome>;
 
+    /// Whether its record may follow its answer, if nothing is changed by it.
+    fn may_follow(&self, _: &Caller, _: &TaskProfile) -> bool {
+        false
+    }
+
     /// What is to be recorded of it.
     fn record(
         &self,
@@ -125,6 +129,10 @@ impl Use for Evaluation<'_> {
         None
     }
 
+    fn may_follow(&self, caller: &Caller, profile: &TaskProfile) -> bool {
+        caller.proven.is_none() && profile.reads_recorded == Recorded::AfterAnswer
+    }
+
     fn record(
         &self,
         clearance: Clearance,
@@ -132,11 +140,11 @@ impl Use for Evaluation<'_> {
         profile: &TaskProfile,
         scene: Scene<'_>,
     ) -> Result<Record<Cleared>, Error> {
-        let waits = clearance.effect() == Effect::Writes || caller.proven.is_some();
-        let when = if waits {
-            Recorded::BeforeAnswer
+        let reads = clearance.effect() == Effect::Reads;
+        let when = if reads && self.may_follow(caller, profile) {
+            Recorded::AfterAnswer
         } else {
-            profile.reads_recorded
+            Recorded::BeforeAnswer
         };
         Ok(Record {
             change: record(clearance, caller.token.claims.jti, when, scene),
@@ -247,11 +255,16 @@ impl Broker {
         };
         let facts = self.observer.observe(profile, Ties::Lineage(lineage)).await;
         laps.done("observe");
+        let place = if wanted.may_follow(caller, profile) {
+            Some(self.place().await?)
+        } else {
+            None
+        };
         let mut case = Case::of_session(Verb::Check, profile, standing, &facts)?;
         case.key = caller.key;
         case.proof = caller.proven.as_ref().map(ProvenKey::once);
         let trace = || Trace::of(&case, U::VERB);
-        // A source may have taken its time. From here to the answer of a read nothing waits, so what has been
+        // A source or the writer may have taken its time. From here to the answer of a read nothing waits, so what has been
         // heard by now is all that the answer has to know.
         self.fresh()?;
         if !self.is_current(standing) || !self.rules.are(&rules) {
@@ -274,23 +287,34 @@ impl Broker {
         }
         let scene = self.scene(self.clock.now());
         let record = wanted.record(clearance, caller, profile, scene)?;
-        let recorded = self.put_down(record.change, record.when).await;
+        let recorded = self.put_down(record.change, record.when, place).await;
         laps.done("settle");
         let outcome = recorded.map(|()| record.outcome);
         Ok(outcome.map_err(|unsettled| (unsettled, trace())))
     }
 
+    /// A place for the record of a read that need not wait for it. Whoever finds none in time is not permitted.
+    async fn place(&self) -> Result<Place<'_>, Error> {
+        let late = self.clock.sleep_until(self.clock.now().plus(RETRY));
+        tokio::select! {
+            biased;
+            place = self.store.place() => place.map_err(|down| unavailable(&down)),
+            () = late => Err(overloaded(RETRY)),
+        }
+    }
+
     /// Records what was cleared: durably before this returns, or only on its way where a read need not wait.
-    /// What finds no place on that way is not permitted.
-    async fn put_down(&self, change: Change, when: Recorded) -> Result<(), Unsettled> {
-        let committed = match when {
-            Recorded::BeforeAnswer => trace::within("commit", self.store.commit(change)).await,
-            // Asked once it is in its lane, and goes on from there by itself.
-            Recorded::AfterAnswer => match self.store.commit(change).now_or_never() {
-                Some(settled) => settled,
-                None => return Ok(()),
-            },
-        };
+    async fn put_down(
+        &self,
+        change: Change,
+        when: Recorded,
+        place: Option<Place<'_>>,
+    ) -> Result<(), Unsettled> {
+        if let (Recorded::AfterAnswer, Some(place)) = (when, place) {
+            place.put(change);
+            return Ok(());
+        }
+        let committed = trace::within("commit", self.store.commit(change)).await;
         committed.map(|_receipt| ()).map_err(unsettled)
     }
 

@@ -19,16 +19,16 @@ pub fn record(
     scene: Scene<'_>,
 ) -> Change {
     let parts = clearance.into_parts();
-    let expects = match when {
-        Recorded::BeforeAnswer => expects(&parts, shown),
-        Recorded::AfterAnswer => Vec::new(),
+    let (lane, expects) = match when {
+        Recorded::BeforeAnswer => (Lane::Issue, expects(&parts, shown)),
+        Recorded::AfterAnswer => (Lane::Note, Vec::new()),
     };
     let proof = proof(&parts);
     let (subject, deed) = told(parts, shown);
     Change {
         id: ChangeId::new(scene.now, scene.entropy),
         realm: scene.realm,
-        lane: Lane::Issue,
+        lane,
         expects,
         writes: proof.into_iter().collect(),
         entry: Entry {

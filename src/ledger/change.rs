@@ -31,12 +31,14 @@ pub struct Change {
     pub entry: Entry,
 }
 
-/// The queue's order: a revocation never waits behind an issue.
+/// The queue's order: a revocation never waits behind an issue, and nothing behind a record that nobody waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
     Revoke,
     Renew,
     Issue,
+    /// What was answered already.
+    Note,
 }
 
 /// What must still be true when the change is admitted. Any number of changes may hold the same

@@ -34,13 +34,17 @@ pub mod sqlite;
 pub mod view;
 mod writer;
 
-pub use writer::Settings;
+pub use writer::{Place, Settings};
 
 /// What every verb needs: the one way to change the ledger, and the rows to decide on.
 pub trait Store: Listing + inquiry::Inquiry + Audit + Upkeep + Send + Sync {
     /// Admits a change, durably, or names the expectation that failed. It goes on when the caller
     /// is dropped: a client that hangs up does not undo a commit.
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>>;
+
+    /// A place for a record that follows its answer. It is taken before anything is decided, and waited for
+    /// where the writer is behind, so that nothing waits between a decision and its answer.
+    fn place(&self) -> BoxFuture<'_, Result<Place<'_>, Down>>;
 
     /// What stands under a task's name: the task, the instance's lineage in it, and the lineage's
     /// session of this key (or of none).

@@ -27,7 +27,7 @@ use crate::ledger::entry::touch_of;
 use crate::seams::Clock;
 use crate::store::row_mac::RowMac;
 use crate::store::view::View;
-use crate::store::writer::{Lanes, Seat, Settings, Signals, Writer};
+use crate::store::writer::{Lanes, Place, Seat, Settings, Signals, Writer};
 use crate::store::{CommitError, Down, OnceUsed, Receipt, Store};
 
 mod answered;
@@ -208,6 +208,10 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
         Box::pin(self.lanes.commit(change))
+    }
+
+    fn place(&self) -> BoxFuture<'_, Result<Place<'_>, Down>> {
+        Box::pin(self.lanes.place())
     }
 
     fn standing<'a>(

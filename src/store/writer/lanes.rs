@@ -1,5 +1,6 @@
-//! Where changes wait: three bounded lanes. Each has its own places, so that however many issues
-//! wait, a revocation finds one; and a full lane says so at once instead of growing.
+//! Where changes wait: four bounded lanes. Each has its own places, so that however many issues wait, a
+//! revocation finds one, and a flood of records takes none from an issue. A full lane says so at once instead of
+//! growing; but for the records that follow their answers, whose place is waited for before anything is answered.
 
 use std::time::Duration;
 
@@ -27,9 +28,14 @@ pub(in crate::store) struct Lanes {
     revoke: mpsc::Sender<Waiting>,
     renew: mpsc::Sender<Waiting>,
     issue: mpsc::Sender<Waiting>,
+    note: mpsc::Sender<Waiting>,
     retry_after: Duration,
     _gone: DropGuard,
 }
+
+/// A place on the way of the records that follow their answers: whoever has it waits for nothing any more.
+#[derive(Debug)]
+pub struct Place<'a>(mpsc::Permit<'a, Waiting>);
 
 /// The writer's end.
 #[derive(Debug)]
@@ -37,6 +43,7 @@ pub(super) struct Intake {
     revoke: mpsc::Receiver<Waiting>,
     renew: mpsc::Receiver<Waiting>,
     issue: mpsc::Receiver<Waiting>,
+    note: mpsc::Receiver<Waiting>,
     batch: usize,
     closing: CancellationToken,
 }
@@ -46,10 +53,12 @@ pub(super) fn lanes(settings: &Settings, closing: CancellationToken) -> (Lanes, 
     let (to_revoke, revoke) = mpsc::channel(settings.revoke_lane.max(1));
     let (to_renew, renew) = mpsc::channel(settings.renew_lane.max(1));
     let (to_issue, issue) = mpsc::channel(settings.issue_lane.max(1));
+    let (to_note, note) = mpsc::channel(settings.note_lane.max(1));
     let lanes = Lanes {
         revoke: to_revoke,
         renew: to_renew,
         issue: to_issue,
+        note: to_note,
         retry_after: settings.retry_after,
         _gone: closing.clone().drop_guard(),
     };
@@ -57,6 +66,7 @@ pub(super) fn lanes(settings: &Settings, closing: CancellationToken) -> (Lanes, 
         revoke,
         renew,
         issue,
+        note,
         batch: settings.batch.max(1),
         closing,
     };
@@ -71,6 +81,7 @@ impl Lanes {
             Lane::Revoke => &self.revoke,
             Lane::Renew => &self.renew,
             Lane::Issue => &self.issue,
+            Lane::Note => &self.note,
         };
         let (answer, answered) = oneshot::channel();
         match lane.try_send(Waiting { change, answer }) {
@@ -86,6 +97,22 @@ impl Lanes {
         }
         // A writer that is gone without an answer may have committed.
         answered.await.unwrap_or(Err(CommitError::InDoubt))
+    }
+
+    /// Takes a place for a record that nobody will wait for, as soon as one is free.
+    pub(in crate::store) async fn place(&self) -> Result<Place<'_>, Down> {
+        let place = self.note.reserve().await;
+        place
+            .map(Place)
+            .map_err(|_closed| Down("it takes no more changes".to_owned()))
+    }
+}
+
+impl Place<'_> {
+    /// Puts a record on its way. Whether it became durable is told to nobody: a failure is logged.
+    pub fn put(self, change: Change) {
+        let (answer, _nobody) = oneshot::channel();
+        self.0.send(Waiting { change, answer });
     }
 }
 
@@ -111,6 +138,7 @@ impl Intake {
         self.revoke.close();
         self.renew.close();
         self.issue.close();
+        self.note.close();
     }
 
     /// Waits until something may have come; `false` when nothing can come any more.
@@ -120,6 +148,7 @@ impl Intake {
             Some(waiting) = self.revoke.recv() => waiting,
             Some(waiting) = self.renew.recv() => waiting,
             Some(waiting) = self.issue.recv() => waiting,
+            Some(waiting) = self.note.recv() => waiting,
             () = self.closing.cancelled(), if !self.revoke.is_closed() => {
                 self.close();
                 return true;
@@ -151,16 +180,19 @@ impl Intake {
     }
 
     /// All revocations first; then renewals, of whose places a quarter is left to the issues that
-    /// wait, so that renewals cannot hold them off for good. What woke the writer is in `batch`
+    /// wait, so that renewals cannot hold them off for good; and an eighth to the records that nobody waits
+    /// for. What woke the writer is in `batch`
     /// already, and stands behind every revocation like the rest.
     fn drain(&mut self, batch: &mut Vec<Waiting>) {
         let limit = self.batch;
         fill(&mut self.revoke, batch, limit);
         let left = limit.saturating_sub(batch.len());
-        let kept = self.issue.len().min(left / 4);
-        fill(&mut self.renew, batch, limit - kept);
-        fill(&mut self.issue, batch, limit);
-        fill(&mut self.renew, batch, limit);
+        let issues = self.issue.len().min(left / 4);
+        let notes = self.note.len().min(left / 8);
+        fill(&mut self.renew, batch, limit - issues - notes);
+        fill(&mut self.issue, batch, limit - notes);
+        fill(&mut self.renew, batch, limit - notes);
+        fill(&mut self.note, batch, limit);
         batch.sort_by_key(|waiting| waiting.change.lane);
     }
 }

@@ -1,4 +1,4 @@
-//! The one way into the ledger: changes wait in three lanes, revocations first; one task takes what
+//! The one way into the ledger: changes wait in four lanes, revocations first; one task takes what
 //! waits, admits it by the fold in order, writes and commits once, updates the view, and only then
 //! answers. What must stay true:
 //!
@@ -29,6 +29,7 @@ mod run;
 
 pub(in crate::store) use keys::Keys;
 pub(in crate::store) use lanes::Lanes;
+pub use lanes::Place;
 pub(in crate::store) use run::{Seat, Signals, Writer};
 
 /// What a store is started with.
@@ -44,6 +45,8 @@ pub struct Settings {
     pub renew_lane: usize,
     /// How many issues, and recorded refusals, may wait.
     pub issue_lane: usize,
+    /// How many records that follow their answers may wait. Who finds no place waits for one.
+    pub note_lane: usize,
     /// How many changes share one commit at most.
     pub batch: usize,
     /// What a caller is told who finds its lane full.
@@ -58,6 +61,7 @@ impl Default for Settings {
             revoke_lane: 4_096,
             renew_lane: 4_096,
             issue_lane: 4_096,
+            note_lane: 4_096,
             batch: 256,
             retry_after: Duration::from_secs(1),
         }

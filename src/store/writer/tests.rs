@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use std::sync::Arc;
 
@@ -265,6 +266,38 @@ async fn a_revocation_overtakes_what_waits_and_has_a_place_when_issues_have_none
     // Before it: the opening, and at most the batch that was already taken.
     assert!(revoked <= 4, "{revoked}");
     assert_eq!(rig.life(&doomed), Some(Life::Over));
+}
+
+#[tokio::test]
+async fn records_that_follow_wait_for_a_place_and_take_none_from_an_issue() {
+    let rig = Rig::new(&Settings {
+        note_lane: 2,
+        batch: 4,
+        ..Settings::default()
+    });
+    let held = rig.memory.gate.lock().await;
+    let mut sent = 0;
+    let next = loop {
+        let mut place = Box::pin(rig.lanes.place());
+        match futures_util::poll!(&mut place) {
+            Poll::Ready(place) => place.unwrap().put(change(Lane::Note, vec![])),
+            Poll::Pending => break place,
+        }
+        sent += 1;
+        tokio::task::yield_now().await;
+    };
+    // One batch is at the gate, and the lane is full.
+    assert!(sent < 10, "{sent}");
+    let (issued, ()) = tokio::join!(rig.all(openings(9)), async {
+        tokio::task::yield_now().await;
+        drop(held);
+    });
+    assert!(issued.iter().all(Result::is_ok), "{issued:?}");
+    next.await.unwrap().put(change(Lane::Note, vec![]));
+    rig.one(open(&task(100))).await.unwrap();
+    let commits = rig.memory.commits.lock().unwrap().clone();
+    // The last record may stand behind the issue that was asked for after it.
+    assert!(commits.iter().sum::<usize>() >= sent + 10, "{commits:?}");
 }
 
 #[tokio::test]
