@@ -127,10 +127,7 @@ fn waits_for(waiting: &WaitingView) -> String {
     let quorum = waiting.quorum;
     match &waiting.approved_until {
         Some(until) => format!("approved until {}", until.to_the_second()),
-        None => format!(
-            "{} of {quorum} approvals or fewer hold",
-            under.approvals.len()
-        ),
+        None => format!("{} given, {quorum} have to hold", under.approvals.len()),
     }
 }
 
