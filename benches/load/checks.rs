@@ -47,7 +47,7 @@ pub(crate) fn all(
         let mut windows = vec![asked];
         windows.extend((0..broker.plan.windows).map(|_| again.clone()));
         let driven = broker.ask(&windows, permitted, None)?;
-        report.row(row(path, 0, &driven));
+        report.row(row(path, broker.live_rows, &driven));
     }
     Ok(())
 }

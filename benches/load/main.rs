@@ -68,14 +68,14 @@ fn measure() -> Result<(), Fault> {
         report.empty(empty.measure(&plan, &sample)?);
     }
     {
-        let broker = Broker::start(&runtime, &place, &world, &plan)?;
+        let broker = Broker::start(&runtime, &place, &world, &plan, 0)?;
         broker.all(&mut report)?;
         broker.stop()?;
     }
     if plan.live_rows > 0 {
         let filled = runtime.block_on(fill::fill(place.config(), plan.live_rows))?;
         eprintln!("load: {filled} live rows written");
-        let broker = Broker::start(&runtime, &place, &world, &plan)?;
+        let broker = Broker::start(&runtime, &place, &world, &plan, plan.live_rows)?;
         broker.under_live_rows(&mut report)?;
         broker.stop()?;
     }

@@ -30,6 +30,8 @@ pub(crate) struct Broker<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) requests: Requests,
     pub(crate) target: Target,
+    /// Live rows that the database had before anything was asked.
+    pub(crate) live_rows: u64,
     server: Server,
 }
 
@@ -49,6 +51,7 @@ impl<'a> Broker<'a> {
         place: &'a Place,
         world: &'a World,
         plan: &'a Plan,
+        live_rows: u64,
     ) -> Result<Self, Fault> {
         let target = place.target()?;
         let server = runtime.block_on(Server::start(place, &target))?;
@@ -59,21 +62,15 @@ impl<'a> Broker<'a> {
             plan,
             requests: Requests::to(place),
             target,
+            live_rows,
             server,
         })
     }
 
-    /// Every path, on a database that only this run has written to.
+    /// Everything, on a database that only this run has written to.
     pub(crate) fn all(&self, report: &mut Report) -> Result<(), Fault> {
-        let tokens = self.exchange(report, 0)?;
-        self.introspect(report, &tokens, 0)?;
-        checks::all(self, report, &tokens)?;
-        self.revoke(report, &tokens)?;
+        self.every_path(report)?;
         self.stop_at_once(report)?;
-        self.bound(report)?;
-        let readers = self.readers()?;
-        self.secret(report, &readers)?;
-        svids::all(self, report, &readers)?;
         task::revoke(self, report)?;
         slow_case::wait(self, report)
     }
@@ -82,8 +79,18 @@ impl<'a> Broker<'a> {
     pub(crate) fn under_live_rows(&self, report: &mut Report) -> Result<(), Fault> {
         let resident = self.server.cpu()?.resident_mib()?;
         report.started(self.server.ready, resident);
-        let tokens = self.exchange(report, self.plan.live_rows)?;
-        self.introspect(report, &tokens, self.plan.live_rows)
+        self.every_path(report)
+    }
+
+    fn every_path(&self, report: &mut Report) -> Result<(), Fault> {
+        let tokens = self.exchange(report)?;
+        self.introspect(report, &tokens)?;
+        checks::all(self, report, &tokens)?;
+        self.revoke(report, &tokens)?;
+        self.bound(report)?;
+        let readers = self.readers()?;
+        self.secret(report, &readers)?;
+        svids::all(self, report, &readers)
     }
 
     pub(crate) fn stop(self) -> Result<(), Fault> {
@@ -91,13 +98,13 @@ impl<'a> Broker<'a> {
     }
 
     /// Distinct pre-minted tokens of keyless callers.
-    fn exchange(&self, report: &mut Report, live_rows: u64) -> Result<Vec<String>, Fault> {
+    fn exchange(&self, report: &mut Report) -> Result<Vec<String>, Fault> {
         let tokens = self
             .world
             .tokens(self.runtime, Kind::Proof, self.writes())?;
         let requests = tokens.iter().map(|token| self.requests.exchange(token));
         let driven = self.drive(&self.windows(requests.collect()), issued)?;
-        report.row(row(Path::Exchange, live_rows, &driven));
+        report.row(row(Path::Exchange, self.live_rows, &driven));
         Ok(handed_out(&driven)?
             .into_iter()
             .map(|token| token.access_token)
@@ -116,18 +123,13 @@ impl<'a> Broker<'a> {
     }
 
     /// First seen, seen before, and seen before at a pace.
-    fn introspect(
-        &self,
-        report: &mut Report,
-        tokens: &[String],
-        live_rows: u64,
-    ) -> Result<(), Fault> {
+    fn introspect(&self, report: &mut Report, tokens: &[String]) -> Result<(), Fault> {
         let requests: Vec<_> = tokens
             .iter()
             .map(|token| self.requests.introspect(token))
             .collect();
         let first = self.ask(&self.windows(requests.clone()), active, None)?;
-        report.row(row(Path::IntrospectFirst, live_rows, &first));
+        report.row(row(Path::IntrospectFirst, self.live_rows, &first));
 
         let again: Vec<_> = requests
             .iter()
@@ -138,8 +140,8 @@ impl<'a> Broker<'a> {
         let mut windows = vec![requests];
         windows.extend((0..self.plan.windows).map(|_| again.clone()));
         let seen = self.ask(&windows, active, None)?;
-        report.row(row(Path::IntrospectSeen, live_rows, &seen));
-        if live_rows > 0 {
+        report.row(row(Path::IntrospectSeen, self.live_rows, &seen));
+        if self.live_rows > 0 {
             return Ok(());
         }
         let pace = median(&seen.windows).rate * PACE_OF_PEAK;
@@ -147,7 +149,7 @@ impl<'a> Broker<'a> {
             window.truncate(self.plan.reads / 2);
         }
         let paced = self.ask(&windows, active, Some(pace))?;
-        report.row(row(Path::IntrospectPaced, live_rows, &paced));
+        report.row(row(Path::IntrospectPaced, self.live_rows, &paced));
         let sample = tokens.get(..1).unwrap_or(&[]);
         let empty = empty::Child::start(self.runtime, self.place)?;
         report.empty_paced(empty.paced(self.plan, sample, pace)?);
@@ -158,7 +160,7 @@ impl<'a> Broker<'a> {
     fn revoke(&self, report: &mut Report, tokens: &[String]) -> Result<(), Fault> {
         let requests = tokens.iter().map(|token| self.requests.revoke(token));
         let driven = self.ask(&self.windows(requests.collect()), issued, None)?;
-        report.row(row(Path::Revoke, 0, &driven));
+        report.row(row(Path::Revoke, self.live_rows, &driven));
         Ok(())
     }
 
@@ -175,7 +177,7 @@ impl<'a> Broker<'a> {
             })
             .collect();
         let driven = self.drive(&self.windows(requests?), issued)?;
-        report.row(row(Path::ExchangeDpop, 0, &driven));
+        report.row(row(Path::ExchangeDpop, self.live_rows, &driven));
 
         let places = driven.kept.iter().map(|(at, _)| self.number(*at));
         let renewals: Result<Vec<_>, Fault> = places
@@ -187,7 +189,7 @@ impl<'a> Broker<'a> {
             })
             .collect();
         let renewed = self.ask(&self.windows(renewals?), issued, None)?;
-        report.row(row(Path::Renew, 0, &renewed));
+        report.row(row(Path::Renew, self.live_rows, &renewed));
         Ok(())
     }
 
@@ -216,7 +218,7 @@ impl<'a> Broker<'a> {
         let reads: Vec<_> = reads.collect::<Vec<_>>();
         let reads = reads.iter().cycle().take(self.writes()).cloned().collect();
         let read = self.ask(&self.windows(reads), issued, None)?;
-        report.row(row(Path::Secret, 0, &read));
+        report.row(row(Path::Secret, self.live_rows, &read));
         Ok(())
     }
 

@@ -29,7 +29,7 @@ pub(crate) fn all(broker: &Broker<'_>, report: &mut Report, tokens: &[Token]) ->
     let jwts = tokens.iter().cycle().take(broker.writes());
     let jwts = jwts.map(|token| broker.requests.jwt_svid(&token.access_token));
     let jwts = broker.ask(&broker.windows(jwts.collect()), issued, None)?;
-    report.row(row(Path::JwtSvid, 0, &jwts));
+    report.row(row(Path::JwtSvid, broker.live_rows, &jwts));
 
     let holders: Result<Vec<_>, Fault> = tokens.iter().map(|_| Holder::new()).collect();
     let holders = holders?;
@@ -40,7 +40,7 @@ pub(crate) fn all(broker: &Broker<'_>, report: &mut Report, tokens: &[Token]) ->
     let asked: Vec<_> = asked.collect();
     let asked = asked.iter().cycle().take(broker.writes()).cloned();
     let made = broker.drive(&broker.windows(asked.collect()), issued)?;
-    report.row(row(Path::X509, 0, &made));
+    report.row(row(Path::X509, broker.live_rows, &made));
 
     let renewals = holders.iter().cycle().take(broker.writes());
     let renewals = renewals.map(|holder| broker.requests.x509(&holder.csr, None));
@@ -49,7 +49,7 @@ pub(crate) fn all(broker: &Broker<'_>, report: &mut Report, tokens: &[Token]) ->
         ..broker.load(issued, None)?
     };
     let renewed = load.run(&broker.windows(renewals.collect()))?;
-    report.row(row(Path::RenewMtls, 0, &renewed));
+    report.row(row(Path::RenewMtls, broker.live_rows, &renewed));
     Ok(())
 }
 
